@@ -49,6 +49,8 @@ func runScan(ctx context.Context, opts scanOptions, paths []string, out, errOut 
 		return err
 	}
 	defer scanner.Clear()
+	bar := command.NewByteBar(errOut, "scanning")
+	defer bar.Close()
 	var total int64
 	for _, path := range paths {
 		size, err := scan.Size(path)
@@ -61,15 +63,15 @@ func runScan(ctx context.Context, opts scanOptions, paths []string, out, errOut 
 	var broken error // of writing the findings
 	emit := func(f scan.Finding) {
 		found++
-		if opts.asJSON {
-			broken = json.NewEncoder(out).Encode(f)
-			return
-		}
-		_, broken = fmt.Fprintf(out, "%s: offset %d: %s, %s\n", f.Path, f.Offset, f.Masked, f.Encoding)
+		broken = bar.Aside(func() error {
+			if opts.asJSON {
+				return json.NewEncoder(out).Encode(f)
+			}
+			_, err := fmt.Fprintf(out, "%s: offset %d: %s, %s\n", f.Path, f.Offset, f.Masked, f.Encoding)
+			return err
+		})
 	}
-	bar := command.NewBar(errOut, "scanning", command.InBytes())
-	defer bar.Close()
-	progress := func(n int) { bar.Add(int64(n), max(total, 1)) }
+	progress := func(n int) { bar.Add(int64(n), total) }
 	for _, path := range paths {
 		if err := scanner.Tree(ctx, path, emit, progress); err != nil {
 			return err

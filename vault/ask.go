@@ -9,22 +9,20 @@ import (
 
 // ask makes one call of the daemon, and prints its answer.
 func ask[T any](g *global, c console, call func(*control.Client) (T, error), show func(io.Writer, T)) error {
-	client, err := g.client()
-	if err != nil {
-		return err
-	}
-	answer, err := call(client)
-	if err != nil {
-		return err
-	}
-	return g.print(c.out, answer, func(w io.Writer) { show(w, answer) })
+	return follow(g, c, "waiting for the vault", func(client *control.Client, _ operator.Progress) (T, error) { return call(client) }, show)
 }
 
 // follow is ask for a call that takes long: a bar shows how far it is.
 func follow[T any](g *global, c console, what string, call func(*control.Client, operator.Progress) (T, error), show func(io.Writer, T)) error {
-	return ask(g, c, func(client *control.Client) (T, error) {
-		progress, done := bar(c.errOut, what)
-		defer done()
-		return call(client, progress)
-	}, show)
+	client, err := g.client()
+	if err != nil {
+		return err
+	}
+	progress, done := bar(c.errOut, what)
+	answer, err := call(client, progress)
+	done()
+	if err != nil {
+		return err
+	}
+	return g.print(c.out, answer, func(w io.Writer) { show(w, answer) })
 }

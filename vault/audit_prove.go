@@ -70,10 +70,8 @@ func (o *proveOptions) run(cmd *cobra.Command, dir string, g *global, c console)
 	}
 	defer r.From.Close() //nolint:errcheck // a file without a name
 	progress, done := bar(c.errOut, "replaying")
-	if progress != nil {
-		r.Progress = func(done, total int64) { progress(int(done), int(total)) }
-	}
-	story, _, err := replay.Tell(cmd.Context(), r, name.Merchant, name.ID)
+	r.Progress = func(done, total int64) { progress(int(done), int(total)) }
+	story, _, err := replay.StoryOf(cmd.Context(), r, name.Merchant, name.ID)
 	done()
 	if err != nil {
 		return err
@@ -112,7 +110,7 @@ func (o *proveOptions) runCheck(g *global, c console) error {
 	}
 	_, err = fmt.Fprintf(c.out, "\nproved: in the log of %d entries that %s signed, entries with these hashes stand at these places, and %d of them told a merchant these\n"+
 		"facts of payment %s/%s\nthe auditor's word: who that merchant is, what the events say, and that entries without a result are about this payment\n",
-		checkpoint.Size, checkpoint.Origin, story.Told(), story.Merchant, story.Payment)
+		checkpoint.Size, checkpoint.Origin, story.Results(), story.Merchant, story.Payment)
 	return err
 }
 

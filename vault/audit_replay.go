@@ -103,9 +103,7 @@ func (o *replayOptions) run(ctx context.Context, dir string, g *global, c consol
 	}
 	defer r.From.Close() //nolint:errcheck // a file without a name
 	progress, done := bar(c.errOut, "replaying")
-	if progress != nil {
-		r.Progress = func(done, total int64) { progress(int(done), int(total)) }
-	}
+	r.Progress = func(done, total int64) { progress(int(done), int(total)) }
 	found, err := replay.Run(ctx, r)
 	done()
 	if err != nil {

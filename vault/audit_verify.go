@@ -61,11 +61,7 @@ that they were left out and not lost. Whether a wrapped log key is the right one
 				return err
 			}
 			progress, done := bar(c.errOut, "verifying")
-			options.Progress = func(done, total int64) {
-				if progress != nil {
-					progress(int(done), int(total))
-				}
-			}
+			options.Progress = func(done, total int64) { progress(int(done), int(total)) }
 			report, err := audit.Verify(cmd.Context(), args[0], key, options)
 			done()
 			if err != nil && !errors.Is(err, audit.ErrIntegrity) {

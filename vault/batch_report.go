@@ -100,7 +100,14 @@ func runBatchReport(ctx context.Context, client *control.Client, opts batchRepor
 
 	rows, take, flush := rowWriter(sheet, g.json, page != nil)
 	opts.query.Rows = take != nil
-	made, err := client.Report(ctx, opts.query, take)
+	progress, done := bar(c.errOut, "reading the report")
+	read := 0
+	made, err := client.Report(ctx, opts.query, func(rows []report.Payment) error {
+		read += len(rows)
+		progress(read, 0)
+		return take(rows)
+	})
+	done()
 	if err == nil {
 		err = flush()
 	}

@@ -203,7 +203,7 @@ func (m *month) closeAndSettle() control.Settlement {
 		m.t.Error(err)
 	}
 	code, out := m.command("batch", "show", open[0].ID)
-	if code != 0 || !strings.Contains(out, settled.Files[0].Name) || !strings.Contains(out, settled.Files[0].Digest) || !strings.Contains(out, "9072.03 USD") {
+	if code != 0 || !strings.Contains(out, settled.Files[0].Name) || !strings.Contains(out, settled.Files[0].Digest) || !strings.Contains(out, "9,072.03 USD") {
 		m.t.Errorf("batch show: exit code %d\n%s", code, out)
 	}
 	if code, out := m.command("batch", "settle", open[0].ID); code != 0 || !strings.Contains(out, "payments settled: 0") {

@@ -24,12 +24,8 @@ func moment(t envelope.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-// bar gives a progress bar on standard error where that is a terminal, and nil otherwise, which
-// asks the daemon for none; done ends it.
+// bar shows on standard error how far long work is; done ends it.
 func bar(errOut io.Writer, what string) (progress operator.Progress, done func()) {
 	b := command.NewBar(errOut, what)
-	if !b.Visible() {
-		return nil, b.Close
-	}
 	return func(done, total int) { b.Set(int64(done), int64(total)) }, b.Close
 }

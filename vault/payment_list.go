@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -68,13 +68,16 @@ func (o *paymentListOptions) flags(cmd *cobra.Command) {
 	flags.StringVar(&o.query.LastFour, "last-four", "", "only those whose account ends in these four digits")
 	flags.StringVar(&o.query.Approval, "approval", "", "only those of this approval code")
 	flags.StringVar(&o.query.RRN, "rrn", "", "only those of this retrieval reference number, as sent or as reversed")
-	flags.StringVar(&o.query.Amount, "amount", "", "only those of this amount, as 19.99 or \"19.99 USD\"")
+	flags.StringVar(&o.query.Amount, "amount", "", "only those of this amount, as 1,019.99, 19.99 or \"19.99 USD\"")
 	flags.BoolVar(&o.query.Oldest, "oldest-first", false, "oldest first")
 	flags.Uint64Var(&o.query.Before, "before", 0, "only those before the payment of this number")
 	flags.Uint64Var(&o.query.After, "after", 0, "only those after the payment of this number")
 	flags.IntVar(&o.query.Limit, "limit", 100, fmt.Sprintf("at most so many, 1 to %d", control.MaxPage))
 	flags.BoolVar(&o.all, "all", false, "every one, however many")
 }
+
+// thousands finds a comma between thousands, as listings write it.
+var thousands = regexp.MustCompile(`,(\d{3})\b`)
 
 // seeMore says how the rest of a list is seen.
 func seeMore(query control.PaymentQuery, payments []control.Payment) string {
@@ -89,6 +92,7 @@ func seeMore(query control.PaymentQuery, payments []control.Payment) string {
 func runPaymentList(ctx context.Context, opts paymentListOptions, client *control.Client, errOut io.Writer) (payments []control.Payment, more bool, err error) {
 	query := opts.query
 	query.Status, query.Operation = book.Stage(opts.stage), envelope.Operation(opts.operation)
+	query.Amount = thousands.ReplaceAllString(query.Amount, "$1")
 	if err := query.Check(); err != nil {
 		return nil, false, fmt.Errorf("%w: %w", command.ErrUsage, err)
 	}
@@ -98,8 +102,8 @@ func runPaymentList(ctx context.Context, opts paymentListOptions, client *contro
 		}
 	}
 	wanted := query.Limit
-	shown := newSearchProgress(errOut)
-	defer shown.bar.Close()
+	bar := command.NewBar(errOut, "searching")
+	defer bar.Close()
 	payments = []control.Payment{}
 	for {
 		if query.Limit = control.MaxPage; !opts.all {
@@ -113,35 +117,18 @@ func runPaymentList(ctx context.Context, opts paymentListOptions, client *contro
 		if !page.More || !opts.all && len(payments) == wanted {
 			return payments, page.More && len(payments) > 0, nil
 		}
-		shown.reached(page, query.Oldest)
+		reached(bar, page, query.Oldest)
 		query = query.Next(page)
 	}
 }
 
-// searchProgress shows how far a search came: a bar on a terminal, else a line now and then.
-type searchProgress struct {
-	bar    *command.Bar
-	errOut io.Writer
-	said   time.Time
-}
-
-// saidEvery is how often a search says how far it came where there is no terminal.
-const saidEvery = 8 * time.Second
-
-func newSearchProgress(errOut io.Writer) *searchProgress {
-	return &searchProgress{command.NewBar(errOut, "searching"), errOut, time.Now()}
-}
-
-func (s *searchProgress) reached(page control.PaymentPage, oldest bool) {
+// reached shows how far a search came.
+func reached(bar *command.Bar, page control.PaymentPage, oldest bool) {
 	done := page.Reached
 	if !oldest {
 		done = page.Newest + 1 - page.Reached
 	}
-	s.bar.Set(int64(done), int64(page.Newest))
-	if !s.bar.Visible() && time.Since(s.said) >= saidEvery {
-		s.said = time.Now()
-		fmt.Fprintf(s.errOut, "searched as far as payment %d of %d\n", page.Reached, page.Newest)
-	}
+	bar.Set(int64(done), int64(page.Newest))
 }
 
 func printPayments(w io.Writer, payments []control.Payment) {

@@ -90,3 +90,11 @@ func amountOf(p control.Payment) string {
 	}
 	return amount(p)
 }
+
+func TestAmountsAreTakenAsListingsWriteThem(t *testing.T) {
+	for given, want := range map[string]string{"1,234.56 EUR": "1234.56 EUR", "1,234,567 JPY": "1234567 JPY", "19,99": "19,99", "19.99": "19.99"} {
+		if got := thousands.ReplaceAllString(given, "$1"); got != want {
+			t.Errorf("%s is taken as %s, want %s", given, got, want)
+		}
+	}
+}

@@ -36,9 +36,7 @@ What the bank reports otherwise than in a file is recorded by "vault payment res
 			var failures []error
 			progress, done := bar(c.errOut, "importing")
 			for i, path := range args {
-				if progress != nil {
-					progress(i, len(args))
-				}
+				progress(i, len(args))
 				one, err := runReturnsImport(cmd.Context(), client, path)
 				if err != nil {
 					failures = append(failures, fmt.Errorf("%s: %w", path, err))

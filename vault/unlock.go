@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,8 +15,12 @@ import (
 	"nightdrop/vault/internal/control"
 )
 
-// daemonWait is how long an unlock waits for a daemon that is starting.
-const daemonWait = 5 * time.Second
+const (
+	// daemonWait is how long an unlock waits for a daemon that is starting.
+	daemonWait = 5 * time.Second
+	// rebuildLook is how often an unlock asks how far the rebuilding of the ledger is.
+	rebuildLook = time.Second
+)
 
 type unlockOptions struct {
 	shares       []string // files
@@ -52,7 +57,7 @@ newest; without a journal custodians vouch for it with --confirm-ledger, where n
 the journal holds less than was journalled there: until then the vault takes no bag, sends nothing and destroys no key of a stored
 account; afterwards the place is filled again. Ask the acquirer first whether it knows of later payments than this ledger.
 
-A ledger of an older build is rebuilt from its own log first; vault status says how far that has come. The file before is kept
+A ledger of an older build is rebuilt from its own log first; unlock and vault status say how far that has come. The file before is kept
 beside it as ledger.db.v2-TIME: it holds what the ledger holds, so treat it like the ledger, and remove it after a week of work.
 With --rebuild a ledger of the current format is rebuilt too: the cure where records or indexes are not what the log makes them.`,
 		Example: `  vault unlock --dir /var/lib/nightdrop --share /media/a/vault.example.com-share-1 --share /media/b/vault.example.com-share-2
@@ -110,6 +115,31 @@ func runUnlock(ctx context.Context, opts unlockOptions, client *control.Client, 
 	if err := checkGiven(ctx, client, shares); err != nil {
 		return control.Unlocked{}, err
 	}
+	return unlockAndShow(ctx, client, shares, opts, c.errOut)
+}
+
+// unlockAndShow unlocks, and shows how far the rebuilding of a ledger is, which the daemon's status
+// says.
+func unlockAndShow(ctx context.Context, client *control.Client, shares []givenShare, opts unlockOptions, errOut io.Writer) (control.Unlocked, error) {
+	progress, done := bar(errOut, "unlocking")
+	defer done()
+	asking, stop := context.WithCancel(ctx)
+	var asked sync.WaitGroup
+	asked.Go(func() {
+		for ticker := time.NewTicker(rebuildLook); ; {
+			select {
+			case <-asking.Done():
+				ticker.Stop()
+				return
+			case <-ticker.C:
+			}
+			if s, err := client.Status(asking); err == nil && s.Rebuilding != nil {
+				progress(int(s.Rebuilding.Done), int(s.Rebuilding.Total))
+			}
+		}
+	})
+	defer asked.Wait()
+	defer stop()
 	return client.Unlock(ctx, linesOf(shares), opts.asked())
 }
 
@@ -134,5 +164,5 @@ func promptAndUnlock(ctx context.Context, opts unlockOptions, client *control.Cl
 	if err != nil {
 		return control.Unlocked{}, err
 	}
-	return client.Unlock(ctx, linesOf(shares), opts.asked())
+	return unlockAndShow(ctx, client, shares, opts, errOut)
 }

@@ -106,7 +106,7 @@ func showsCorrection(t *testing.T, s *site.Site, late storefront.Sealed) {
 	}
 	for _, command := range [][]string{{"batch", "show", "card-000001"}, {"batch", "report", "card-000001"}} {
 		out, err := s.VaultRun(t.Context(), command...)
-		if err != nil || !strings.Contains(out, late.ID) || !strings.Contains(out, "+1 for 9001.00 EUR") || !strings.Contains(out, "its listing has it") {
+		if err != nil || !strings.Contains(out, late.ID) || !strings.Contains(out, "+1 for 9,001.00 EUR") || !strings.Contains(out, "its listing has it") {
 			t.Errorf("%v tells (%v)\n%s", command, err, out)
 		}
 	}

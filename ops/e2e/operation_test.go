@@ -198,7 +198,7 @@ func TestAPersonDecides(t *testing.T) {
 	if done := c.settle(); done.Payments != 1 {
 		t.Errorf("settled %+v", done)
 	}
-	if out, err := s.VaultRun(t.Context(), "batch", "report", "card-000001"); err != nil || !strings.Contains(out, "+1 for 9001.00 EUR") || !strings.Contains(out, "case 17") {
+	if out, err := s.VaultRun(t.Context(), "batch", "report", "card-000001"); err != nil || !strings.Contains(out, "+1 for 9,001.00 EUR") || !strings.Contains(out, "case 17") {
 		t.Errorf("the report tells (%v)\n%s", err, out)
 	}
 	wantExit(t, 6, func() error { _, err := s.VaultRun(t.Context(), append(adjust, "--reason", "again")...); return err })

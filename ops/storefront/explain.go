@@ -22,6 +22,7 @@ func explain(ctx context.Context, o resultsOptions, client *storefront.Client, o
 	if err != nil {
 		return err
 	}
+	o.bar.Close()
 	if o.asJSON {
 		return json.NewEncoder(out).Encode(x)
 	}

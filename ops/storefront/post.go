@@ -49,7 +49,7 @@ func newPostCommand() *cobra.Command {
 			if o.csv != "" {
 				return runPostCSV(cmd.Context(), o, cmd.OutOrStdout(), cmd.ErrOrStderr())
 			}
-			return runPost(cmd.Context(), o, args, cmd.OutOrStdout())
+			return runPost(cmd.Context(), o, args, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	o.register(cmd)
@@ -62,7 +62,7 @@ func newPostCommand() *cobra.Command {
 	return cmd
 }
 
-func runPost(ctx context.Context, o postOptions, files []string, out io.Writer) error {
+func runPost(ctx context.Context, o postOptions, files []string, out, errOut io.Writer) error {
 	client, err := o.connect()
 	if err != nil {
 		return err
@@ -71,12 +71,14 @@ func runPost(ctx context.Context, o postOptions, files []string, out io.Writer) 
 	if err != nil {
 		return err
 	}
-	receipts, err := postFiles(ctx, poster{client, outbox, o.timeout}, files)
+	bar := command.NewBar(errOut, "posting")
+	receipts, err := postFiles(ctx, poster{client, outbox, o.timeout}, files, bar)
+	bar.Close()
 	// What was posted before a failure is printed all the same.
 	return errors.Join(printReceipts(o, out, receipts), err)
 }
 
-func postFiles(ctx context.Context, p poster, files []string) ([]envelope.Receipt, error) {
+func postFiles(ctx context.Context, p poster, files []string, bar *command.Bar) ([]envelope.Receipt, error) {
 	receipts := []envelope.Receipt{}
 	for _, file := range files {
 		data, err := os.ReadFile(file)
@@ -98,6 +100,7 @@ func postFiles(ctx context.Context, p poster, files []string) ([]envelope.Receip
 			return receipts, fmt.Errorf("%s: %w", file, err)
 		}
 		receipts = append(receipts, receipt)
+		bar.Add(1, int64(len(files)))
 	}
 	return receipts, nil
 }

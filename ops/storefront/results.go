@@ -28,7 +28,7 @@ type resultsOptions struct {
 	checks  bool   // the log that was seen
 	tiles   string // directory or address
 	out     string // directory for proofs
-	read    func() // called at each file of the copy
+	bar     *command.Bar
 	since   uint64 // serial
 	wait    time.Duration
 	asJSON  bool
@@ -98,8 +98,12 @@ func runResults(ctx context.Context, o resultsOptions, out, errOut io.Writer) er
 				"only the one in --vault counts\n", err)
 		}
 	}
-	done := o.watch(errOut)
-	defer done()
+	what := "reading results"
+	if o.tiles != "" {
+		what = "reading the copy of the log: files"
+	}
+	o.bar = command.NewBar(errOut, what)
+	defer o.bar.Close()
 	client, err := o.connect()
 	if err != nil {
 		return err
@@ -118,6 +122,7 @@ func runResults(ctx context.Context, o resultsOptions, out, errOut io.Writer) er
 		if err != nil {
 			return err
 		}
+		o.bar.Close()
 		return newResultPrinter(o, out).page(results)
 	case o.since > 0:
 		chain := storefront.ChainFrom(o.since)
@@ -195,9 +200,10 @@ func eachPage(ctx context.Context, o resultsOptions, client *storefront.Client, 
 		if err != nil || len(page) == 0 && !first {
 			return err
 		}
-		if err := fn(page); err != nil || len(page) == 0 {
+		if err := o.bar.Aside(func() error { return fn(page) }); err != nil || len(page) == 0 {
 			return err
 		}
+		o.bar.Add(int64(len(page)), 0)
 	}
 }
 

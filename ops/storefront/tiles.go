@@ -28,27 +28,19 @@ func openCopy(ctx context.Context, o resultsOptions, client *storefront.Client) 
 	if err != nil {
 		return nil, fmt.Errorf("%w: --tiles: %w", command.ErrUsage, err)
 	}
-	return client.OpenTiles(ctx, watched{source, o.read})
+	return client.OpenTiles(ctx, watched{source, o.bar})
 }
 
 // watched is a copy whose reading is shown.
 type watched struct {
 	proof.TileSource
-	read func()
+	bar *command.Bar
 }
 
 // ReadFile implements proof.TileSource.
 func (w watched) ReadFile(ctx context.Context, path string, limit int) ([]byte, error) {
-	w.read()
+	w.bar.Add(1, 0)
 	return w.TileSource.ReadFile(ctx, path, limit)
-}
-
-// watch counts the files of a copy on standard error, where that is a terminal, once reading them
-// takes over a second.
-func (o *resultsOptions) watch(errOut io.Writer) (done func()) {
-	bar := command.NewBar(errOut, "reading the copy of the log: files")
-	o.read = func() { bar.Add(1, -1) }
-	return bar.Close
 }
 
 // provedLater is a result and its proof in --json: all that anybody needs to check it with the
@@ -79,13 +71,14 @@ func prove(ctx context.Context, o resultsOptions, client *storefront.Client, out
 		if err != nil {
 			return fmt.Errorf("result %d: %w", r.Result.Serial, err)
 		}
-		if err := printProof(o, out, r, later); err != nil {
+		if err := o.bar.Aside(func() error { return printProof(o, out, r, later) }); err != nil {
 			return err
 		}
 	}
 	if o.asJSON {
 		return nil
 	}
+	o.bar.Close()
 	return printAge(out, client, log)
 }
 
@@ -163,6 +156,7 @@ func checkCopy(ctx context.Context, o resultsOptions, client *storefront.Client,
 	if err != nil {
 		return err
 	}
+	o.bar.Close()
 	if o.asJSON {
 		return json.NewEncoder(out).Encode(agreed(got))
 	}
@@ -180,6 +174,7 @@ func compareByCopy(ctx context.Context, o resultsOptions, client *storefront.Cli
 	if err != nil {
 		return err
 	}
+	o.bar.Close()
 	if o.asJSON {
 		return json.NewEncoder(out).Encode(map[string]agreed{"ours": agreed(ours), "theirs": agreed(others)})
 	}

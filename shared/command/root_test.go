@@ -113,15 +113,3 @@ func TestFilesThatArgumentsName(t *testing.T) {
 		}
 	}
 }
-
-// TestABarWithoutATerminal is silent and takes what it is given.
-func TestABarWithoutATerminal(t *testing.T) {
-	var out bytes.Buffer
-	bar := NewBar(&out, "working")
-	bar.Set(1, 2)
-	bar.Add(1, 2)
-	bar.Close()
-	if bar.Visible() || out.Len() > 0 {
-		t.Errorf("visible %t, prints %q", bar.Visible(), &out)
-	}
-}

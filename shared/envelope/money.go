@@ -1,17 +1,21 @@
 package envelope
 
-import "fmt"
+import (
+	"fmt"
 
-// FormatAmount writes minor units for people: 1999 EUR is "19.99 EUR", 500 JPY is "500 JPY"; ""
+	"nightdrop/shared/text"
+)
+
+// FormatAmount writes minor units for people: 123456 EUR is "1,234.56 EUR", 500 JPY is "500 JPY"; ""
 // without a currency, and the minor units as they are in an unknown one.
 func FormatAmount(amount int64, currency string) string {
 	if currency == "" {
 		return ""
 	}
 	if major, known := MajorUnits(amount, currency); known {
-		return major + " " + currency
+		return text.Grouped(major) + " " + currency
 	}
-	return fmt.Sprintf("%d %s", amount, currency)
+	return text.Thousands(amount) + " " + currency
 }
 
 // MajorUnits writes minor units in the currency's own unit: 1999 EUR is "19.99", 500 JPY is "500".

@@ -8,7 +8,7 @@ func TestFormatAmountFollowsTheCurrencysMinorUnits(t *testing.T) {
 		currency string
 		want     string
 	}{
-		{1999, "EUR", "19.99 EUR"}, {5, "USD", "0.05 USD"}, {500, "JPY", "500 JPY"}, {1234567, "KWD", "1234.567 KWD"},
+		{1999, "EUR", "19.99 EUR"}, {5, "USD", "0.05 USD"}, {500, "JPY", "500 JPY"}, {1234567, "KWD", "1,234.567 KWD"},
 		{-150, "GBP", "-1.50 GBP"}, {12, "ZZZ", "12 ZZZ"}, {0, "", ""},
 	} {
 		if got := FormatAmount(c.amount, c.currency); got != c.want {

@@ -112,3 +112,15 @@ func FuzzReader(f *testing.F) {
 		}
 	})
 }
+
+func TestThousandsAreSeparated(t *testing.T) {
+	for number, want := range map[string]string{"0": "0", "999": "999", "1000": "1,000", "-1000": "-1,000", "-999.50": "-999.50",
+		"1234567.891": "1,234,567.891", "100000": "100,000"} {
+		if got := Grouped(number); got != want {
+			t.Errorf("%s is written %s, want %s", number, got, want)
+		}
+	}
+	if got := Thousands(-1234567); got != "-1,234,567" {
+		t.Error(got)
+	}
+}

@@ -11,8 +11,8 @@ import (
 // keep.
 var codeApproved = envelope.ISOCode("00")
 
-// Retired tells why an event of this form is not written any more, though logs from before have it;
-// nil of all others. The fold takes it for ever: what was told on its strength stays told.
+// Retired returns why an event of this form is not written any more, though logs from before have
+// it; nil of all others. The fold takes it for ever: what was told on its strength stays told.
 func Retired(b Body) error {
 	if answer, ok := b.(CaptureAnswered); ok && !answer.Stands && answer.Code != codeApproved {
 		return misfit("an answer to capture %s cannot decline it: an advice is repeated, or a person decides",

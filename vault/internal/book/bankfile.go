@@ -247,7 +247,7 @@ func (f *fold) answerTaken(b AnswerTaken) error {
 	return Files.Put(f.State, File{Name: b.Digest, Stage: FileTaken, Digest: b.Digest, Created: b.Created, Entries: b.Items, Written: f.event.Time, Left: b.LeftCount})
 }
 
-// FileMadeAgain tells, before it appears, that a settlement file which was out is put into the
+// FileMadeAgain says, before it appears, that a settlement file which was out is put into the
 // outbox once more, byte for byte: a person said that the bank has not got it. It changes nothing.
 type FileMadeAgain struct {
 	Name string `json:"name"`

@@ -87,8 +87,8 @@ func (f *fold) compared(b EnvelopeRejected) error {
 		if err != nil {
 			return err
 		}
-		told := b.Code == envelope.CodeBadAccount || b.Code == envelope.CodeAccountGone
-		if b.Operation != envelope.OpRefund || !told || !m.MayCompare(p, f.event.Time) {
+		differs := b.Code == envelope.CodeBadAccount || b.Code == envelope.CodeAccountGone
+		if b.Operation != envelope.OpRefund || !differs || !m.MayCompare(p, f.event.Time) {
 			return misfit("%s is no refund whose account could be compared with that of %s", b.ID, b.Of)
 		}
 		p.Mismatches++

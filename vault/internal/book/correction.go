@@ -163,7 +163,7 @@ func (p Payment) MayReverse() bool {
 }
 
 // decided reports whether a person said what became of p. Logs of before decisions were remembered
-// tell it by the code alone.
+// know it by the code alone.
 func (p Payment) decided(void Payment) bool {
 	if len(p.Decisions) > 0 {
 		return true

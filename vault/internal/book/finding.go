@@ -54,14 +54,14 @@ type IntegrityFound struct {
 	Through uint64 `json:"through,omitempty"`
 	Index   int    `json:"index,omitempty"` // place among the bag's envelopes
 	Detail  string `json:"detail,omitempty"`
-	// of findings that this event tells together; absent: one
+	// of findings that this event stands for; absent: one
 	Count uint64 `json:"count,omitempty"`
 }
 
 // Kind implements Body.
 func (IntegrityFound) Kind() string { return "integrity-found" }
 
-// Times is how many findings the event tells.
+// Times is how many findings the event stands for.
 func (b IntegrityFound) Times() uint64 { return max(b.Count, 1) }
 
 // The findings of the files and disks on which the vault stands.
@@ -134,7 +134,7 @@ type FindingAcknowledged struct {
 // Kind implements Body.
 func (FindingAcknowledged) Kind() string { return "finding-acknowledged" }
 
-// Alarming reports whether somebody has to look at findings of the kind: others tell that something
+// Alarming reports whether somebody has to look at findings of the kind: others say that something
 // is over, or of people's words.
 func (f Finding) Alarming() bool {
 	switch f {

@@ -18,7 +18,7 @@ var ErrTransition = errors.New("event does not fit the state")
 type Issued struct {
 	Merchant string
 	Serial   uint64        // in the merchant's chain
-	ID       string        // of the envelope that began what the result tells
+	ID       string        // of the envelope that began what the result is about
 	Digest   string        // of that envelope
 	Created  envelope.Time // the event's time
 	Facts    envelope.Facts
@@ -74,7 +74,7 @@ func misfit(format string, args ...any) error {
 
 // issue stores p and gives its merchant a result about it.
 func (f *fold) issue(p Payment, status envelope.Status, code envelope.Code) error {
-	serial, err := f.tell(p, status, code)
+	serial, err := f.answer(p, status, code)
 	if err != nil {
 		return err
 	}
@@ -83,8 +83,8 @@ func (f *fold) issue(p Payment, status envelope.Status, code envelope.Code) erro
 	return f.put(p)
 }
 
-// tell gives p's merchant a result about p, which need not be remembered, and returns its serial.
-func (f *fold) tell(p Payment, status envelope.Status, code envelope.Code) (uint64, error) {
+// answer gives p's merchant a result about p, which need not be remembered, and returns its serial.
+func (f *fold) answer(p Payment, status envelope.Status, code envelope.Code) (uint64, error) {
 	serial, err := f.nextSerial(p.Merchant)
 	if err != nil {
 		return 0, err

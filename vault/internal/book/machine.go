@@ -39,7 +39,7 @@ const (
 	StageDone Stage = "done"
 )
 
-// Stages lists them all, in the order of a payment's life.
+// Stages lists them all, in the order in which a payment has them.
 var Stages = [...]Stage{StageReceived, StageRejected, StageAuthorising, StageDeclined, StageApproved, StageAuthorised, StageCompleted, StageExpired,
 	StageCapturing, StageCaptured, StageWaiting, StageVoiding, StageVoided, StageUnknown, StageManual, StageCorrecting, StageReversed, StageAccepted, StageFiling, StageSettled,
 	StageReturned, StageDone}

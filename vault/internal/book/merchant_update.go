@@ -40,9 +40,9 @@ type MerchantKey struct {
 	Retired envelope.Time `json:"retired,omitzero"`
 }
 
-// maxLifeKeys bounds the keys of a merchant's whole life, of both kinds: those retired are
+// maxKeysEver bounds the keys that a merchant ever has, of both kinds: those retired are
 // remembered for ever, in a record that every result writes anew.
-const maxLifeKeys = 256
+const maxKeysEver = 256
 
 // ErrUnknownKey is returned when a key is to be retired that the merchant never had.
 var ErrUnknownKey = errors.New("the merchant has no such key")
@@ -132,9 +132,9 @@ func (m Merchant) Updated(b MerchantUpdated, at envelope.Time) (Merchant, error)
 			gone++
 		}
 	}
-	if gone+len(m.Verifiers)+len(m.ReplyKeys) > maxLifeKeys {
-		return m, fmt.Errorf("merchant %s would have had %d keys, and has at most %d in its life: enrol it under another id",
-			m.ID, gone+len(m.Verifiers)+len(m.ReplyKeys), maxLifeKeys)
+	if gone+len(m.Verifiers)+len(m.ReplyKeys) > maxKeysEver {
+		return m, fmt.Errorf("merchant %s would have had %d keys, and may ever have %d: enrol it under another id",
+			m.ID, gone+len(m.Verifiers)+len(m.ReplyKeys), maxKeysEver)
 	}
 	if b.Name != "" {
 		m.Name = b.Name

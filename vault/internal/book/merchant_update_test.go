@@ -98,7 +98,7 @@ func TestAMerchantsKeysAreBounded(t *testing.T) {
 		return fmt.Sprintf("reply-%08x-x25519+%s", 1000+n, replyKey(1)[len("reply-00000001-x25519+"):])
 	}
 	last := replyKey(1)
-	for n := range maxLifeKeys - maxMerchantKeys - 1 {
+	for n := range maxKeysEver - maxMerchantKeys - 1 {
 		b.must("shop-9", MerchantUpdated{AddedReplyKeys: []string{key(n)}, RetiredReplyKeys: []string{last}})
 		last = key(n)
 	}

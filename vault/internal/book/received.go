@@ -177,7 +177,7 @@ func (f *fold) rejected(b EnvelopeRejected) error {
 		if err := f.countRefusal(p.Merchant); err != nil {
 			return err
 		}
-		_, err := f.tell(p, envelope.StatusRejected, b.Code)
+		_, err := f.answer(p, envelope.StatusRejected, b.Code)
 		return err
 	case envelope.CodeIDConflict:
 		return f.conflict(p)
@@ -198,9 +198,9 @@ func (f *fold) conflict(refused Payment) error {
 		return err
 	}
 	if !known || !p.MayRefuse(refused.Digest) {
-		return misfit("payment %s has no conflict to be told of", refused.ID)
+		return misfit("payment %s has no conflict to be answered", refused.ID)
 	}
-	serial, err := f.tell(refused, envelope.StatusRejected, envelope.CodeIDConflict)
+	serial, err := f.answer(refused, envelope.StatusRejected, envelope.CodeIDConflict)
 	if err != nil {
 		return err
 	}

@@ -36,9 +36,9 @@ type Messages struct {
 // endReversal has the next reversal begin anew, under another trace.
 func (m *Messages) endReversal() { m.Reversal, m.Tries, m.Resent, m.Answer = nil, 0, nil, "" }
 
-// Repeated tells since when p's reversal or capture is being repeated, from its first try or since
-// a person had it sent again, and how often it was sent since then. The time is zero where it was
-// not sent yet.
+// Repeated returns since when p's reversal or capture is being repeated, from its first try or
+// since a person had it sent again, and how often it was sent since then. The time is zero where it
+// was not sent yet.
 func (p Payment) Repeated() (since envelope.Time, tries int) {
 	first := p.Reversal
 	if p.Flow() == FlowCapture && !p.AtHost {

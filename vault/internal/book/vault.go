@@ -24,7 +24,7 @@ type Vault struct {
 	Generation uint64   `json:"generation"`
 	Signer     string   `json:"signer"` // vkey
 	Relays     []string `json:"relays,omitempty"`
-	// sealing keys that live, as far as the log tells; sorted
+	// sealing keys that are not destroyed, as far as the log says; sorted
 	Keys      []envelope.KeyName `json:"keys,omitempty"`
 	Directory uint64             `json:"directory"` // serial of the newest directory
 	Members   uint64             `json:"members"`   // serial of the newest members note
@@ -48,7 +48,7 @@ type Terminal struct {
 	Number int `json:"number"`
 }
 
-// maxTerminals bounds how many terminal names a vault can use in its life: two digits of the RRN.
+// maxTerminals bounds how many terminal names a vault can ever use: two digits of the RRN.
 const maxTerminals = 100
 
 // NextTrace gives the trace numbers of the next message of the first terminal that has one left on
@@ -123,7 +123,7 @@ type KeysChanged struct {
 // Kind implements Body.
 func (KeysChanged) Kind() string { return "keys-changed" }
 
-// KeySchedule is the published life of one sealing key.
+// KeySchedule is the published schedule of one sealing key.
 type KeySchedule struct {
 	Name  envelope.KeyName `json:"name"`
 	From  envelope.Time    `json:"from"`
@@ -235,20 +235,20 @@ func (f *fold) keysChanged(b KeysChanged) error {
 	})
 }
 
-// changedKeys returns the keys that live after a change: a key is told once when it is made and
-// once when it is destroyed.
+// changedKeys returns the keys that are there after a change: a key is reported once when it is
+// made and once when it is destroyed.
 func changedKeys(keys []envelope.KeyName, b KeysChanged) ([]envelope.KeyName, error) {
 	keys = slices.Clone(keys)
 	for _, k := range b.Created {
-		at, told := slices.BinarySearch(keys, k.Name)
-		if told {
+		at, found := slices.BinarySearch(keys, k.Name)
+		if found {
 			return nil, misfit("key %s is made", k.Name)
 		}
 		keys = slices.Insert(keys, at, k.Name)
 	}
 	for _, name := range b.Destroyed {
-		at, told := slices.BinarySearch(keys, name)
-		if !told {
+		at, found := slices.BinarySearch(keys, name)
+		if !found {
 			return nil, misfit("key %s is destroyed or was never made", name)
 		}
 		keys = slices.Delete(keys, at, at+1)

@@ -23,8 +23,8 @@ import (
 // and has its form; the sum of each bucket; the log's tree, hashed again; the state, folded again
 // from the log, and the results that it issued, equal to the records; the indexes; each merchant's
 // chain of results. It fails with ErrDamaged at the first that does not hold. It takes about 1 KB
-// of memory a payment, and commits go on meanwhile. progress, which may be nil, is told of entries
-// of the log that were folded, of how many.
+// of memory a payment, and commits go on meanwhile. progress, which may be nil, is called with
+// entries of the log that were folded, of how many.
 func (l *Ledger) Check(ctx context.Context, progress func(done, total int64)) error {
 	// Of the leaves it sees who names them, in milliseconds; what is in them is looked at on the
 	// snapshot.
@@ -56,8 +56,8 @@ type checker struct {
 	progress func(done, total int64)
 }
 
-// checkTold is of how many entries progress is told once.
-const checkTold = 1024
+// checkStep is after how many entries progress is called.
+const checkStep = 1024
 
 func (c *checker) run() error {
 	var err error
@@ -120,7 +120,7 @@ func (c *checker) checkLog() error {
 		if err := c.ctx.Err(); err != nil {
 			return err
 		}
-		if c.progress != nil && tail.Size()%checkTold == 0 {
+		if c.progress != nil && tail.Size()%checkStep == 0 {
 			c.progress(tail.Size(), c.head.Size)
 		}
 		index := uint64(tail.Size())

@@ -60,5 +60,5 @@ func (tx *Tx) FindingEntry(f book.Found) (index int64, err error) {
 			break
 		}
 	}
-	return 0, errors.Join(err, damaged("no entry of the log tells of finding %d", f.Number))
+	return 0, errors.Join(err, damaged("no entry of the log is of finding %d", f.Number))
 }

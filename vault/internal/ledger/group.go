@@ -135,9 +135,9 @@ func (l *Ledger) try(group []*request) (failed *request, err error) {
 	tx := l.newTx(b)
 	failed, err = tx.run(group)
 	if err != nil || !tx.changed {
-		return failed, l.told(naming(l.path, err))
+		return failed, l.noted(naming(l.path, err))
 	}
-	l.tellTags(tx)
+	l.updateTags(tx)
 	if err := guard(b.Commit); err != nil {
 		return nil, l.latch(fmt.Errorf("%w: %w", onDisk(l.path, err), ErrUnknownOutcome))
 	}
@@ -177,17 +177,17 @@ func (tx *Tx) one(fn func(*Tx) error) error {
 // publish makes what tx committed the writer's state.
 func (l *Ledger) publish(tx *Tx) {
 	l.head, l.tail, l.logKey = tx.head, tx.tail, tx.logKey
-	l.held.take(tx.traces)
+	l.held.apply(tx.traces)
 	if l.tags != nil {
-		l.tags.settle(tx.id)
+		l.tags.advance(tx.id)
 	}
 	for purpose, box := range tx.boxes {
 		l.boxes.Store(purpose, box)
 	}
 }
 
-// tellTags has the tags know what tx changed, before its commit.
-func (l *Ledger) tellTags(tx *Tx) {
+// updateTags has the tags take in what tx changed, before its commit.
+func (l *Ledger) updateTags(tx *Tx) {
 	if l.tags != nil {
 		l.tags.apply(tx.id, tx.tagged)
 	}

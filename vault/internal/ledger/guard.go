@@ -39,7 +39,7 @@ func naming(path string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-// panickedInStore tells, in a deferred call, whether it was bbolt that panicked.
+// panickedInStore reports, in a deferred call, whether it was bbolt that panicked.
 func panickedInStore() bool {
 	var pcs [64]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])

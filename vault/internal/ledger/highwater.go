@@ -74,7 +74,7 @@ func (l *Ledger) remember(h head) error {
 	if err != nil {
 		return err
 	}
-	sealed := append([]byte{recordVersion}, l.box.Seal(text, place(highWaterName, nil))...)
+	sealed := append([]byte{recordVersion}, l.box.Seal(text, location(highWaterName, nil))...)
 	if err := durable.Replace(highWaterPath(l.path), sealed); err != nil {
 		return fmt.Errorf("remember how far the ledger has come: %w", err)
 	}
@@ -82,7 +82,7 @@ func (l *Ledger) remember(h head) error {
 }
 
 // checkHighWater compares the log, which ends as h says, with the mark. Without a mark, as on
-// another host, it knows nothing; of one that cannot be read, MarkDamaged tells.
+// another host, it knows nothing; of one that cannot be read, MarkDamaged reports it.
 func (l *Ledger) checkHighWater(b *bbolt.Tx, h head) error {
 	path := highWaterPath(l.path)
 	sealed, err := os.ReadFile(path)

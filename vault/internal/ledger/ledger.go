@@ -70,9 +70,9 @@ type Options struct {
 	Check func(path string) error
 	// Failed is called when a commit failed, so that what is on disk is unknown, and with
 	// ErrDamaged when damage is found while the ledger is open, whoever met it: the process must
-	// end. It does not block, may be called again and from any goroutine; nil: nobody is told.
+	// end. It does not block, may be called again and from any goroutine; nil: nobody is.
 	Failed func(error)
-	// openFile is bbolt's door to the file; tests make it fail.
+	// openFile opens the file for bbolt; tests make it fail.
 	openFile func(string, int, os.FileMode) (*os.File, error)
 	// withoutProofs leaves the sums of buckets and the tags of records out; the benchmark of the
 	// proofs does.
@@ -309,7 +309,7 @@ func (l *Ledger) resume() error {
 		if err := tx.finish(); err != nil {
 			return err
 		}
-		l.tellTags(tx)
+		l.updateTags(tx)
 		l.publish(tx)
 		return nil
 	})
@@ -390,7 +390,7 @@ func (l *Ledger) View(fn func(*Tx) error) error {
 		entered := l.tags.enter()
 		defer l.tags.leave(entered)
 	}
-	return l.told(guard(func() error {
+	return l.noted(guard(func() error {
 		err := l.db.View(func(b *bbolt.Tx) error { return fn(l.newTx(b)) })
 		if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
 			return ErrClosed
@@ -403,9 +403,9 @@ func (l *Ledger) View(fn func(*Tx) error) error {
 // and found what cannot be.
 func (l *Ledger) Named(err error) error { return naming(l.path, err) }
 
-// told returns err. Where it is damage it names the file, refuses every later commit, and has
+// noted returns err. Where it is damage it names the file, refuses every later commit, and has
 // Options.Failed know of it: no caller may go on with part of a damaged ledger.
-func (l *Ledger) told(err error) error {
+func (l *Ledger) noted(err error) error {
 	if !errors.Is(err, ErrDamaged) {
 		return err
 	}

@@ -72,7 +72,7 @@ func (l *Ledger) proveFirst() (err error) {
 // What it finds ends the work.
 func (l *Ledger) proveLater() {
 	begun := time.Now()
-	err := l.told(naming(l.path, guard(func() error {
+	err := l.noted(naming(l.path, guard(func() error {
 		for _, bucket := range laterBuckets {
 			if err := l.proveBucket(bucket); err != nil {
 				return err

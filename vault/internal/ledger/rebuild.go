@@ -22,8 +22,8 @@ import (
 // RebuildOptions of Rebuild.
 type RebuildOptions struct {
 	Options
-	// Progress is told of entries of the log that are folded, of how many; may be nil. It is called
-	// some times a second.
+	// Progress is called with entries of the log that are folded, of how many; may be nil. It is
+	// called some times a second.
 	Progress func(done, total int64)
 	// Cure rebuilds a ledger of the current format too, whose records or indexes are not what its
 	// log makes them.
@@ -69,7 +69,7 @@ type rebuild struct {
 	fromHead   head   // without sums
 	sealedHead []byte // as it stands in that file: no two commits have the same
 	to         *Ledger
-	told       time.Time // when Progress was called
+	reported   time.Time // when Progress was called
 }
 
 func unfinishedPath(path string) string { return path + ".rebuild" }

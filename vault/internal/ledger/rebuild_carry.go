@@ -33,7 +33,7 @@ func (r *rebuild) foldLog() error {
 		if err != nil {
 			return err
 		}
-		r.tell()
+		r.report()
 	}
 	return nil
 }
@@ -41,11 +41,11 @@ func (r *rebuild) foldLog() error {
 // progressEvery is how often Progress is called.
 const progressEvery = 200 * time.Millisecond
 
-func (r *rebuild) tell() {
-	if r.o.Progress == nil || time.Since(r.told) < r.o.every && r.to.head.Size < r.fromHead.Size {
+func (r *rebuild) report() {
+	if r.o.Progress == nil || time.Since(r.reported) < r.o.every && r.to.head.Size < r.fromHead.Size {
 		return
 	}
-	r.told = time.Now()
+	r.reported = time.Now()
 	r.o.Progress(r.to.head.Size, r.fromHead.Size)
 }
 
@@ -95,7 +95,7 @@ func (r *rebuild) carryResult(tx *Tx, issued *book.Issued, facts []byte, place e
 	if err != nil {
 		return err
 	}
-	if !old.tells(issued, facts, place) {
+	if !old.matches(issued, facts, place) {
 		return damaged("result %d of %s is not what its event issued", serial, merchant)
 	}
 	if err := tx.putIssued(issued, facts, place); err != nil || len(old.note) == 0 {

@@ -53,8 +53,8 @@ func freeBytes(dir string) (uint64, error) {
 
 func rebuiltPath(path string) string { return path + ".rebuilt" }
 
-// writeRebuilt keeps beside the ledger that it was rebuilt, until whoever unlocked it has told the
-// log.
+// writeRebuilt keeps beside the ledger that it was rebuilt, until whoever unlocked it has reported
+// it to the log.
 func writeRebuilt(path string, done Rebuilt) error {
 	text, err := json.Marshal(done)
 	if err != nil {
@@ -81,7 +81,7 @@ func copyFile(from, to string) error {
 }
 
 // UntoldRebuild returns what the last Rebuild of the ledger at path did, until RebuildTold; found
-// is false where all is told.
+// is false where all is reported.
 func UntoldRebuild(path string) (done Rebuilt, found bool, err error) {
 	text, err := os.ReadFile(rebuiltPath(path))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -97,7 +97,7 @@ func UntoldRebuild(path string) (done Rebuilt, found bool, err error) {
 }
 
 // RebuildTold ends what UntoldRebuild returns, once it stands in the log. A crash before it has it
-// told twice.
+// reported twice.
 func RebuildTold(path string) error {
 	if err := os.Remove(rebuiltPath(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -16,7 +16,7 @@ import (
 type Pending struct {
 	Merchant string
 	Serial   uint64 // in the merchant's chain, from 1
-	ID       string // of the envelope that began what the result tells
+	ID       string // of the envelope that began what the result is about
 	Digest   string // of that envelope
 	Created  envelope.Time
 	Facts    []byte         // line 1 of the result, as the log's leaf hashes it
@@ -44,8 +44,8 @@ type result struct {
 	note    []byte         // empty until it is sealed
 }
 
-// tells reports whether the record is of the result that an event at this place issued.
-func (r result) tells(issued *book.Issued, facts []byte, place envelope.Place) bool {
+// matches reports whether the record is of the result that an event at this place issued.
+func (r result) matches(issued *book.Issued, facts []byte, place envelope.Place) bool {
 	return r.ID == issued.ID && r.Digest == issued.Digest && r.Created == issued.Created && r.Facts == string(facts) &&
 		r.Place.Index == place.Index && r.Place.Entry == place.Entry && bytes.Equal(r.Place.Salt, place.Salt)
 }
@@ -211,7 +211,7 @@ func (tx *Tx) PutResult(merchant string, serial uint64, id, digest string, msg [
 		return err
 	}
 	if err := r.checkNext(merchant, serial, id, digest, msg, end); err != nil {
-		return tx.spoil(err)
+		return tx.fail(err)
 	}
 	r.note = msg
 	if err := tx.storeResult(merchant, serial, box, r); err != nil {
@@ -219,7 +219,7 @@ func (tx *Tx) PutResult(merchant string, serial uint64, id, digest string, msg [
 	}
 	text, err := json.Marshal(chain{Serial: serial, Digest: digest})
 	if err != nil {
-		return tx.spoil(err)
+		return tx.fail(err)
 	}
 	if err := tx.put(bucketChains, []byte(merchant), box, text); err != nil {
 		return err

@@ -1,6 +1,6 @@
 // Package loggable says which texts from outside may stand in the log, where they stay for ever:
 // none in which an account number could stand, be it typed by mistake. Times, of which names of
-// files and directories are full, are told from numbers.
+// files and directories are full, are distinguished from numbers.
 package loggable
 
 import (

@@ -22,8 +22,8 @@ import (
 // ErrStory is returned for a story that does not prove what it says.
 var ErrStory = errors.New("the story is not proved")
 
-// ErrNoPayment is returned where the replayed entries do not tell of a payment.
-var ErrNoPayment = errors.New("the replayed entries do not tell of this payment: it was asked for wrongly, or is of another time")
+// ErrNoPayment is returned where the replayed entries are not about a payment.
+var ErrNoPayment = errors.New("the replayed entries are not about this payment: it was asked for wrongly, or is of another time")
 
 // ErrOperation is returned where a capture, refund or void is asked for: what it did is in its
 // payment's story.
@@ -51,8 +51,8 @@ type Chapter struct {
 	Proof []tlog.Hash     `json:"proof"`           // of inclusion under the checkpoint
 }
 
-// teller picks a payment's entries from a replay.
-type teller struct {
+// collector picks a payment's entries from a replay.
+type collector struct {
 	story   *Story
 	ids     []string // the payment's and those of its operations
 	batches []uint32
@@ -60,10 +60,10 @@ type teller struct {
 	of      string // the payment that it is an operation on; "" where it is a payment
 }
 
-// Tell replays, and writes down what is about one payment. The report says whether the replay held;
+// StoryOf replays, and collects what is about one payment. The report says whether the replay held;
 // its error is that of Run, or ErrNoPayment.
-func Tell(ctx context.Context, o Options, merchant, id string) (*Story, *Report, error) {
-	t := &teller{story: &Story{Format: storyFormat, Merchant: merchant, Payment: id, Checkpoint: string(o.Export.Signed())}, ids: []string{id}}
+func StoryOf(ctx context.Context, o Options, merchant, id string) (*Story, *Report, error) {
+	t := &collector{story: &Story{Format: storyFormat, Merchant: merchant, Payment: id, Checkpoint: string(o.Export.Signed())}, ids: []string{id}}
 	if err := t.before(o.From); err != nil {
 		return nil, nil, err
 	}
@@ -92,7 +92,7 @@ func Tell(ctx context.Context, o Options, merchant, id string) (*Story, *Report,
 }
 
 // before remembers what is about the payment since before the entries that are replayed.
-func (t *teller) before(from *State) error {
+func (t *collector) before(from *State) error {
 	remember := func(p book.Payment) error { return t.remember(from.state.State, p) }
 	p, found, err := from.state.Payment(t.story.Merchant, t.ids[0])
 	if err != nil || !found {
@@ -112,7 +112,7 @@ func (t *teller) before(from *State) error {
 }
 
 // remember keeps which batches and files a payment is of.
-func (t *teller) remember(state *book.State, p book.Payment) error {
+func (t *collector) remember(state *book.State, p book.Payment) error {
 	if p.Batch != 0 && !slices.Contains(t.batches, p.Batch) {
 		t.batches = append(t.batches, p.Batch)
 	}
@@ -141,7 +141,7 @@ type about struct {
 	Name    string   `json:"name"` // of a file
 }
 
-func (t *teller) watch(s Step) error {
+func (t *collector) watch(s Step) error {
 	if s.Event.Merchant != "" && s.Event.Merchant != t.story.Merchant {
 		return nil
 	}
@@ -170,7 +170,7 @@ func (t *teller) watch(s Step) error {
 }
 
 // about reads what an event of a merchant or file is about.
-func (t *teller) about(body book.Body) (of about, err error) {
+func (t *collector) about(body book.Body) (of about, err error) {
 	switch b := body.(type) {
 	case book.BatchOpened, book.MerchantAdded, book.MerchantUpdated, book.MerchantPolicySet:
 		return of, nil // before the payment, or of more than it
@@ -185,7 +185,7 @@ func (t *teller) about(body book.Body) (of about, err error) {
 	return of, err
 }
 
-func (t *teller) concerns(e book.Event, of about) bool {
+func (t *collector) concerns(e book.Event, of about) bool {
 	switch e.Body.(type) {
 	case book.FileBegun:
 		return slices.ContainsFunc(of.Batches, func(n uint32) bool { return slices.Contains(t.batches, n) })
@@ -199,7 +199,7 @@ func (t *teller) concerns(e book.Event, of about) bool {
 }
 
 // follow remembers what else is about the payment from now on.
-func (t *teller) follow(s Step, of about) error {
+func (t *collector) follow(s Step, of about) error {
 	if !slices.Contains(t.ids, of.ID) {
 		t.ids = append(t.ids, of.ID)
 	}
@@ -268,8 +268,8 @@ func (c Chapter) check(checkpoint proof.Checkpoint, s *Story) error {
 		return err
 	}
 	if facts != nil {
-		var told envelope.Facts
-		if err := decode(facts, &told); err != nil || told.Payment != s.Payment {
+		var said envelope.Facts
+		if err := decode(facts, &said); err != nil || said.Payment != s.Payment {
 			return errors.New("it told of another payment than the story's")
 		}
 	}
@@ -283,9 +283,9 @@ func (c Chapter) check(checkpoint proof.Checkpoint, s *Story) error {
 	return nil
 }
 
-// Told is how many of the story's entries told the merchant something: only these name the payment
+// Results is how many of the story's entries issued a result: only these name the payment
 // in what is proved.
-func (s *Story) Told() (n int) {
+func (s *Story) Results() (n int) {
 	for _, c := range s.Chapters {
 		if c.Facts != "" {
 			n++
@@ -294,7 +294,7 @@ func (s *Story) Told() (n int) {
 	return n
 }
 
-// Write tells the story to people. A terminal needs it without control characters: a story's file
+// Write writes the story for people. A terminal needs it without control characters: a story's file
 // may be anybody's.
 func (s *Story) Write(w io.Writer) error {
 	size := "?"
@@ -323,7 +323,7 @@ func (s *Story) Write(w io.Writer) error {
 		}
 		fmt.Fprintf(w, "\n  %s\n", body)
 		if c.Facts != "" {
-			fmt.Fprintf(w, "  the merchant was %s\n", told(c.Facts))
+			fmt.Fprintf(w, "  the merchant was %s\n", gist(c.Facts))
 		}
 		if _, err := fmt.Fprintf(w, "  sealed as %s, %d hashes to the checkpoint\n", c.Entry, len(c.Proof)); err != nil {
 			return err
@@ -332,8 +332,8 @@ func (s *Story) Write(w io.Writer) error {
 	return nil
 }
 
-// told is the gist of a result's facts.
-func told(facts string) string {
+// gist is the gist of a result's facts.
+func gist(facts string) string {
 	var f envelope.Facts
 	if json.Unmarshal([]byte(facts), &f) != nil {
 		return facts

@@ -21,7 +21,7 @@ func (v *vault) tell(merchant, id string) (*Story, error) {
 	state, err := LoadState(bytes.NewReader(v.opening.Bytes()), v.signer.Verifier(), v.anna)
 	v.must(err)
 	defer state.Close()
-	s, _, err := Tell(v.t.Context(), Options{Export: x, Identity: v.anna, From: state}, merchant, id)
+	s, _, err := StoryOf(v.t.Context(), Options{Export: x, Identity: v.anna, From: state}, merchant, id)
 	return s, err
 }
 

@@ -31,8 +31,8 @@ type FindingCount struct {
 	Count   uint64
 }
 
-// Take fills in what the payments came to, which a Builder counted.
-func (s *Summary) Take(b *Builder) {
+// Add fills in what the payments came to, which a Builder counted.
+func (s *Summary) Add(b *Builder) {
 	r := b.Report()
 	s.Payments, s.Returned, s.Days, s.Outcomes = r.Payments, r.Returned, r.Days, r.Outcomes
 }
@@ -48,7 +48,7 @@ func (s *Summary) Found(findings map[book.Finding]uint64) {
 	})
 }
 
-// Alarming is how many findings there are, those left out that tell of people's words.
+// Alarming is how many findings there are, without those about people's words.
 func (s Summary) Alarming() (n uint64) {
 	for _, f := range s.Findings {
 		if f.Finding.Alarming() {

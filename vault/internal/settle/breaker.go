@@ -49,8 +49,8 @@ func (b *breaker) turned() <-chan struct{} {
 	return b.turn
 }
 
-// tell closes turned.
-func (b *breaker) tell() {
+// notify closes turned.
+func (b *breaker) notify() {
 	close(b.turn)
 	b.turn = make(chan struct{})
 }
@@ -59,7 +59,7 @@ func (b *breaker) tell() {
 func (b *breaker) again() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.tell()
+	b.notify()
 }
 
 // silent counts a message without an answer, that was sent at a time. broken says that its line
@@ -86,8 +86,8 @@ func (b *breaker) open(now, clock time.Time) {
 	b.opened, b.probe, b.step, b.asked, b.asks, b.passes = clock, now, min(b.first, maxProbe), now, false, 0
 }
 
-// heard ends a silence, and reports whether there was one and whether it closes the breaker.
-func (b *breaker) heard(clock time.Time) (after, closes bool) {
+// answered ends a silence, and reports whether there was one and whether it closes the breaker.
+func (b *breaker) answered(clock time.Time) (after, closes bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	after, b.silences = b.silences > 0, 0
@@ -97,7 +97,7 @@ func (b *breaker) heard(clock time.Time) (after, closes bool) {
 	b.untold = append(b.untold, book.IntegrityFound{Finding: book.FindingHostAnswers,
 		Detail: fmt.Sprintf("the host answers again, after %s: requests are sent again", clock.Sub(b.opened).Round(time.Second))})
 	b.opened = time.Time{}
-	b.tell()
+	b.notify()
 	return true, true
 }
 
@@ -147,11 +147,11 @@ func (b *breaker) ask(now time.Time, others bool) {
 		return
 	}
 	b.asked, b.asks, b.passes = now, true, 0
-	b.tell()
+	b.notify()
 }
 
-// take gives what the log does not say yet.
-func (b *breaker) take() []book.IntegrityFound {
+// drain returns what is not in the log yet.
+func (b *breaker) drain() []book.IntegrityFound {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	untold := b.untold
@@ -159,10 +159,10 @@ func (b *breaker) take() []book.IntegrityFound {
 	return untold
 }
 
-// tellSilence commits that the host was silent, or answers again, where that is not in the log yet.
+// logSilence commits that the host was silent, or answers again, where that is not in the log yet.
 // A crash before it leaves that untold: the next start finds the breaker as the log has it.
-func (e *Engine) tellSilence(ctx context.Context) error {
-	untold := e.breaker.take()
+func (e *Engine) logSilence(ctx context.Context) error {
+	untold := e.breaker.drain()
 	if len(untold) == 0 {
 		return nil
 	}
@@ -179,7 +179,7 @@ func (e *Engine) tellSilence(ctx context.Context) error {
 // watchHost looks after the breaker: it has what began and ended stand in the log, and a silent
 // host be probed.
 func (e *Engine) watchHost(ctx context.Context) error {
-	if err := e.tellSilence(ctx); err != nil {
+	if err := e.logSilence(ctx); err != nil {
 		return err
 	}
 	now, up := time.Now(), e.cfg.Acquirer.Ready() == nil
@@ -208,6 +208,6 @@ func (e *Engine) resumeBreaker() error {
 	})
 }
 
-// Silent tells since when the host has taken messages and answered none, so that new requests wait,
-// and how many in a row it did not answer. The time is zero where requests are sent.
+// Silent returns since when the host has taken messages and answered none, so that new requests
+// wait, and how many in a row it did not answer. The time is zero where requests are sent.
 func (e *Engine) Silent() (since time.Time, messages int) { return e.breaker.state() }

@@ -445,7 +445,7 @@ func TestOddMessagesAreFindings(t *testing.T) {
 	if details[0] != "malformed" || details[1] != "late-answer: message type 0210, trace number 000017" {
 		t.Errorf("findings %q", details[:2])
 	}
-	if want := "unknown-trace: message type 0210, trace number 000018 (and 6 others before it that were not told)"; details[len(details)-1] != want {
+	if want := "unknown-trace: message type 0210, trace number 000018 (and 6 others before it that were not reported)"; details[len(details)-1] != want {
 		t.Errorf("after an hour %q", details[len(details)-1])
 	}
 }

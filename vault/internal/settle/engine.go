@@ -121,7 +121,7 @@ type Engine struct {
 
 	reconciling traces // of reconciliations that wait for their answer
 
-	requests, captures, reversals door // to the host
+	requests, captures, reversals sender // to the host
 
 	advices *timetable  // of what is being handled and repeated
 	breaker *breaker    // of requests
@@ -146,8 +146,8 @@ func New(cfg Config) *Engine {
 		cfg.Bank = &bank
 	}
 	e := &Engine{cfg: cfg, advices: newTimetable(), breaker: newBreaker(cfg.Silences, cfg.ReversalRetry, cfg.OrderWait/2), down: true}
-	for _, d := range []*door{&e.requests, &e.captures, &e.reversals} {
-		*d = door{places: make(places, cfg.Outstanding), logged: e.turn}
+	for _, d := range []*sender{&e.requests, &e.captures, &e.reversals} {
+		*d = sender{slots: make(slots, cfg.Outstanding), logged: e.turn}
 	}
 	e.cfg.Acquirer = observed{Acquirer: cfg.Acquirer, engine: e}
 	if cfg.Journal != nil {
@@ -191,7 +191,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	if err := workers.Wait(); err != nil {
 		return err
 	}
-	return e.tellSilence(context.WithoutCancel(ctx))
+	return e.logSilence(context.WithoutCancel(ctx))
 }
 
 // handle takes one payment to its outcome.

@@ -412,7 +412,7 @@ func (f *filing) makeAgain(ctx context.Context) error {
 	if err := f.commit(ctx, "", book.FileMadeAgain{Name: f.file.Name}); err != nil {
 		return err
 	}
-	// A crash here leaves the log telling of a file that has not appeared: the next call makes it
+	// A crash here leaves the log with a file that has not appeared: the next call makes it
 	// anew, and reports it again.
 
 	return f.appear(ctx)

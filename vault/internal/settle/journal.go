@@ -60,20 +60,20 @@ func (e *Engine) turn(ctx context.Context) error {
 	return nil
 }
 
-// door is the way to the host. A message leaves when its intent is durable in the journal, so that
+// sender sends to the host. A message leaves when its intent is durable in the journal, so that
 // whoever restores the vault from there knows of everything that may have left, and when a place at
 // the host is free, which it does not take before.
-type door struct {
-	places
+type sender struct {
+	slots
 	logged func(ctx context.Context) error
 }
 
 // ask sends a message and waits for its answer.
-func (d door) ask(ctx context.Context, send func() (acquirer.Answer, error)) (acquirer.Answer, error) {
+func (d sender) ask(ctx context.Context, send func() (acquirer.Answer, error)) (acquirer.Answer, error) {
 	if err := d.logged(ctx); err != nil {
 		return acquirer.Answer{}, err
 	}
-	return d.places.ask(ctx, send)
+	return d.slots.ask(ctx, send)
 }
 
 // journaled is an acquirer whose line counts as down while the journal stands still.
@@ -90,7 +90,7 @@ func (j journaled) Ready() error {
 	return j.Acquirer.Ready()
 }
 
-// Reconcile implements acquirer.Acquirer; settling needs no door.
+// Reconcile implements acquirer.Acquirer; settling needs no sender.
 func (j journaled) Reconcile(ctx context.Context, t acquirer.Totals) (acquirer.Reconciliation, error) {
 	if err := j.engine.turn(ctx); err != nil {
 		return acquirer.Reconciliation{}, err

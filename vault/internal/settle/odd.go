@@ -12,23 +12,23 @@ import (
 )
 
 // maxOddities is how many findings an hour a host that misbehaves can put into the log; further
-// ones are counted, and told with the next.
+// ones are counted, and reported with the next.
 const maxOddities = 60
 
-// oddities counts what was told in the hour that began at since.
+// oddities counts what was reported in the hour that began at since.
 type oddities struct {
 	mu     sync.Mutex
 	since  time.Time
-	told   int
-	silent int // not told since the last one that was
+	logged int
+	silent int // not reported since the last one that was
 }
 
 // Odd puts into the log that the acquirer's host sent what it should not have: a finding, at most
 // 60 an hour. kind and detail are for a person; a detail in which an account number could stand is
 // left out. What cannot be committed is logged.
 func (e *Engine) Odd(kind, detail string) {
-	silent, tell := e.odd.take(e.cfg.Now())
-	if !tell {
+	silent, report := e.odd.admit(e.cfg.Now())
+	if !report {
 		return
 	}
 	found := book.IntegrityFound{Finding: book.FindingMessage, Detail: kind}
@@ -36,7 +36,7 @@ func (e *Engine) Odd(kind, detail string) {
 		found.Detail += ": " + quotable(detail)
 	}
 	if silent > 0 {
-		found.Detail += fmt.Sprintf(" (and %d others before it that were not told)", silent)
+		found.Detail += fmt.Sprintf(" (and %d others before it that were not reported)", silent)
 		found.Count = uint64(silent) + 1
 	}
 	err := e.cfg.Ledger.Commit(context.Background(), func(tx *ledger.Tx) error {
@@ -48,17 +48,17 @@ func (e *Engine) Odd(kind, detail string) {
 }
 
 // take reports whether there is room for another finding, and how many had none.
-func (o *oddities) take(now time.Time) (silent int, tell bool) {
+func (o *oddities) admit(now time.Time) (silent int, report bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if age := now.Sub(o.since); age < 0 || age >= time.Hour {
-		o.since, o.told = now, 0
+		o.since, o.logged = now, 0
 	}
-	if o.told >= maxOddities {
+	if o.logged >= maxOddities {
 		o.silent++
 		return 0, false
 	}
-	o.told++
+	o.logged++
 	silent, o.silent = o.silent, 0
 	return silent, true
 }

@@ -12,8 +12,8 @@ import (
 	"nightdrop/vault/internal/operator"
 )
 
-// RecordReturn takes a person's word that the bank returned an entry, told otherwise than in a file
-// that could be taken. code is ach-RNN, none of R61 to R77; reason is 1 to 200 printable ASCII
+// RecordReturn takes a person's word that the bank returned an entry, reported otherwise than in a
+// file that could be taken. code is ach-RNN, none of R61 to R77; reason is 1 to 200 printable ASCII
 // characters in which no account number could stand; the actor's evidence is needed. A file of the
 // bank that brings the same return later is a repeat, and one with another reason is left. Errors:
 // ErrReturn, ErrReason, ErrNotFound, ErrConflict (saying how the entry stands), or the ledger's.
@@ -21,7 +21,7 @@ func (e *Engine) RecordReturn(ctx context.Context, merchant, id string, code env
 	if why, ach := strings.CutPrefix(string(code), "ach-"); !ach || !nacha.Returns(why) || actor.Evidence == "" {
 		return ErrReturn
 	}
-	return e.say(ctx, merchant, id, reason, actor, func(_ *ledger.Tx, p book.Payment) (book.Body, error) {
+	return e.decide(ctx, merchant, id, reason, actor, func(_ *ledger.Tx, p book.Payment) (book.Body, error) {
 		switch {
 		case p.Flow() != book.FlowEntry:
 			return nil, fmt.Errorf("payment %s is no bank entry, and the bank returns no other: %w", p.Name(), ErrConflict)

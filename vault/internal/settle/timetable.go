@@ -150,7 +150,7 @@ func (t *timetable) wake(now time.Time) {
 }
 
 // probe has one of the captures and reversals that wait be due now: each in turn, from the oldest.
-// It tells false when there are none, nor any under way.
+// It returns false when there are none, nor any under way.
 func (t *timetable) probe(now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

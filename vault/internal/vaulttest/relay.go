@@ -18,7 +18,7 @@ type Relay struct {
 	tb     testing.TB
 }
 
-// SetRelays makes relays and tells the vault that their bags count.
+// SetRelays makes relays whose bags the vault accepts.
 func (v *Vault) SetRelays(names ...string) []*Relay {
 	v.TB.Helper()
 	relays := make([]*Relay, len(names))
