@@ -41,7 +41,7 @@ the amounts differ (exit code 7). The listing is a CSV whose first line is "rrn,
 				return err
 			}
 			if n := len(compared.Differences); n > 0 {
-				return &control.Error{Code: control.CodeIntegrity, Detail: fmt.Sprintf("%s and the acquirer's listing differ in %s: have that explained, and put right there, or correct a person's word (payment resolve --correct), or take it in (batch adjust)", compared.Batch.ID, places(n))}
+				return &control.Error{Code: control.CodeIntegrity, Detail: fmt.Sprintf("%s and the acquirer's listing differ in %s: have that explained, and put right there, or correct a person's word (payment resolve --correct), or take it in (batch adjust)", compared.Batch.ID, differences(n))}
 			}
 			return nil
 		},
@@ -65,7 +65,7 @@ func runBatchCompare(ctx context.Context, client *control.Client, batch string, 
 }
 
 func printComparison(w io.Writer, compared control.Comparison) {
-	fmt.Fprintf(w, "%s: %d payments here, %d in the listing; they differ in %s\n", compared.Batch.ID, compared.Ours, compared.Theirs, places(len(compared.Differences)))
+	fmt.Fprintf(w, "%s: %d payments here, %d in the listing; they differ in %s\n", compared.Batch.ID, compared.Ours, compared.Theirs, differences(len(compared.Differences)))
 	if len(compared.Differences) == 0 {
 		return
 	}

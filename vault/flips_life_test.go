@@ -29,6 +29,7 @@ import (
 	"nightdrop/shared/config"
 	"nightdrop/shared/note"
 	"nightdrop/shared/storefront"
+	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/daemon"
@@ -378,14 +379,9 @@ func (l *life) settles(payments int, patience time.Duration) bool {
 // await waits until done, and reports whether that came about before the daemon ended and a long
 // time passed.
 func (l *life) await(done func() bool) bool {
-	for until := time.Now().Add(longWait); ; time.Sleep(2 * time.Millisecond) {
-		if done() {
-			return true
-		}
-		if !l.alive() || time.Now().After(until) {
-			return false
-		}
-	}
+	met := false
+	waittest.Within(longWait, func() bool { met = done(); return met || !l.alive() })
+	return met
 }
 
 // shop is a storefront's client, which reaches its relay without a network.

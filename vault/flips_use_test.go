@@ -13,6 +13,7 @@ import (
 	"nightdrop/ops/simulator/host"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/storefront"
+	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/book"
 	"nightdrop/vault/internal/control"
 )
@@ -137,12 +138,7 @@ func (p *picture) use(ctx context.Context, l *life, o *outcome, patience time.Du
 	_, err = l.client.PublishDirectory(ctx)
 	complain("publish", err)
 	done(p.payments + len(p.later) - 1 + len(p.last))
-	for until := time.Now().Add(resultsWait); ; time.Sleep(50 * time.Millisecond) {
-		whole := p.readResults(l, o)
-		if whole || !l.alive() || time.Now().After(until) {
-			break
-		}
-	}
+	waittest.Within(resultsWait, func() bool { return p.readResults(l, o) || !l.alive() })
 	p.ask(ctx, l, o, complain)
 	if !l.alive() {
 		o.ended = l.err

@@ -13,8 +13,8 @@ const maxGiven = 256 << 20
 // readGiven reads a file that an argument names, of at most [maxGiven] bytes.
 func readGiven(path string) ([]byte, error) { return command.Read(path, maxGiven) }
 
-// places counts where two sides differ, in words.
-func places(n int) string {
+// differences counts where two sides differ, in words.
+func differences(n int) string {
 	if n == 1 {
 		return "1 place"
 	}

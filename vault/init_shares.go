@@ -54,11 +54,11 @@ func (o initOptions) shareFiles(errOut io.Writer) ([]string, error) {
 		}
 		dirs, paths = append(dirs, dir), append(paths, path)
 	}
-	return paths, o.place(own, dirs, errOut)
+	return paths, o.checkDirectories(own, dirs, errOut)
 }
 
-// place sees to it that the directories are there, and looks on which disks they are.
-func (o initOptions) place(own string, dirs []string, errOut io.Writer) error {
+// checkDirectories sees to it that the directories are there, and looks on which disks they are.
+func (o initOptions) checkDirectories(own string, dirs []string, errOut io.Writer) error {
 	for _, dir := range dirs {
 		if err := o.directory(dir); err != nil {
 			return err

@@ -36,7 +36,7 @@ func TestJSONIsData(t *testing.T) {
 
 // sentences are the members that hold text for people: what a person or another program wrote, and
 // those named message.
-var sentences = []string{"message", "name", "reference", "reason", "detail", "note", "version", "clock", "journal", "remains", "certificates", "channel", "acquirer"}
+var sentences = []string{"message", "name", "reference", "reason", "detail", "note", "version", "clock", "journal", "remains", "certificates", "channel", "acquirer", "warnings", "subject"}
 
 // shownBy are the commands that take what stands in a member.
 var shownBy = map[string][]string{

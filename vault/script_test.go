@@ -18,6 +18,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"nightdrop/shared/storefront"
+	"nightdrop/shared/waittest"
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/settings"
 )
@@ -109,14 +110,10 @@ func made(ts *testscript.TestScript, _ bool, args []string) {
 // up: waits until a daemon answers, and prints its status.
 func up(ts *testscript.TestScript, _ bool, _ []string) {
 	client := control.NewClient(filepath.Join(ts.Getenv(dirVariable), "vault.sock"), "")
-	for range 400 {
-		if _, err := client.Status(context.Background()); err == nil {
-			ts.Check(ts.Exec("vault", "status"))
-			return
-		}
-		time.Sleep(25 * time.Millisecond)
+	if !waittest.Within(10*time.Second, func() bool { _, err := client.Status(context.Background()); return err == nil }) {
+		ts.Fatalf("no daemon answers")
 	}
-	ts.Fatalf("no daemon answers")
+	ts.Check(ts.Exec("vault", "status"))
 }
 
 // storefront ID: makes a storefront's keys and sets VKEY and REPLY to its public lines.

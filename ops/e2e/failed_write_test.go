@@ -46,10 +46,7 @@ func TestVaultThatCannotWriteEndsAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	// a second, and the way to the vault
-	for deadline := time.Now().Add(2 * time.Second); s.Vault.Running() && time.Now().Before(deadline); {
-		time.Sleep(10 * time.Millisecond)
-	}
-	if s.Vault.Running() {
+	if !waittest.Within(2*time.Second, func() bool { return !s.Vault.Running() }) {
 		t.Fatal("the vault stays up though it cannot write")
 	}
 	if err := s.Vault.Stop(); err == nil || !strings.Contains(err.Error(), "exit status 1 ") {

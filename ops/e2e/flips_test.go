@@ -17,6 +17,7 @@ import (
 	"nightdrop/ops/site"
 	"nightdrop/shared/envelope"
 	"nightdrop/shared/storefront"
+	"nightdrop/shared/waittest"
 )
 
 // flippedRuns is how many bits are flipped here, one a run; vault's TestFlips flips thousands in
@@ -132,9 +133,7 @@ func (f *flipped) payments(ctx context.Context) string {
 
 // await waits until done, at most a few seconds, and as long as the vault runs.
 func (f *flipped) await(done func() bool) {
-	for until := time.Now().Add(flipPatience); time.Now().Before(until) && f.Vault.Running() && !done(); {
-		time.Sleep(20 * time.Millisecond)
-	}
+	waittest.Within(flipPatience, func() bool { return !f.Vault.Running() || done() })
 }
 
 // flipPatience is how long a run waits for its payments.

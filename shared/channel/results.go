@@ -240,7 +240,7 @@ func newArrivals(l *link, known heights) (*arrivals, error) {
 	_, err := l.subscribe(storedPrefix+"res.*.*.*", func(m *nats.Msg) {
 		if tokens := strings.Split(m.Subject, "."); len(tokens) == 5 {
 			if serial, ok := serialOf(strings.TrimPrefix(m.Subject, storedPrefix)); ok {
-				a.heights.tops.hear(tokens[2], serial)
+				a.heights.tops.record(tokens[2], serial)
 			}
 			a.heights.forget(tokens[2])
 			a.wake(tokens[2])

@@ -34,8 +34,8 @@ func (t *tops) raise(merchant string, serial uint64) uint64 {
 	return max(known, serial)
 }
 
-// hear records a serial just stored, for a merchant that was begun.
-func (t *tops) hear(merchant string, serial uint64) {
+// record keeps a serial just stored, for a merchant that was begun.
+func (t *tops) record(merchant string, serial uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if known, ok := t.highest.Peek(merchant); ok && serial > known {

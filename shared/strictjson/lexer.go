@@ -50,8 +50,8 @@ func (l *lexer) peek() byte {
 	return 0
 }
 
-// take skips white space and takes c, or reports false and takes nothing.
-func (l *lexer) take(c byte) bool {
+// accept skips white space and c, and reports whether c was there; else it skips no c.
+func (l *lexer) accept(c byte) bool {
 	if l.peek() != c {
 		return false
 	}
@@ -68,20 +68,20 @@ func (l *lexer) end() error {
 
 // each calls item for every element between the brackets open and close, which item must consume.
 func (l *lexer) each(open, close byte, item func(n int) error) error {
-	if !l.take(open) {
+	if !l.accept(open) {
 		return l.fail("expected " + string(rune(open)))
 	}
-	if l.take(close) {
+	if l.accept(close) {
 		return nil
 	}
 	for n := 0; ; n++ {
 		if err := item(n); err != nil {
 			return err
 		}
-		if l.take(close) {
+		if l.accept(close) {
 			return nil
 		}
-		if !l.take(',') {
+		if !l.accept(',') {
 			return l.fail("expected a comma or a closing bracket")
 		}
 	}
@@ -93,7 +93,7 @@ func (l *lexer) name(buf []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !l.take(':') {
+	if !l.accept(':') {
 		return nil, l.fail("expected a colon")
 	}
 	return name, nil
@@ -102,7 +102,7 @@ func (l *lexer) name(buf []byte) ([]byte, error) {
 // text takes a string and appends what it stands for to buf[:0]. That is never longer than the
 // string is in the text, so a buf with the capacity of the text is never reallocated.
 func (l *lexer) text(buf []byte) ([]byte, error) {
-	if !l.take('"') {
+	if !l.accept('"') {
 		return nil, l.fail("expected a string")
 	}
 	buf = buf[:0]

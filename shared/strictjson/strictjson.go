@@ -87,7 +87,7 @@ func (d *decoder) object(v reflect.Value) error {
 		if i < 0 {
 			return d.fail("an unknown member")
 		}
-		if !d.take(':') {
+		if !d.accept(':') {
 			return d.fail("expected a colon")
 		}
 		if seen&(1<<i) != 0 {

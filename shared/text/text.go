@@ -29,7 +29,7 @@ func Clean(data []byte) ([]byte, error) {
 		return data, nil
 	}
 	c := checker{line: 1, first: true}
-	if err := c.take(data, true); err != nil {
+	if err := c.check(data, true); err != nil {
 		return nil, err
 	}
 	return nil, c.wrong()
@@ -88,7 +88,7 @@ func (r *reader) Read(p []byte) (int, error) {
 			n, err = r.r.Read(p)
 		}
 	}
-	if r.broken = r.checker.take(p[:n], errors.Is(err, io.EOF)); r.broken != nil {
+	if r.broken = r.checker.check(p[:n], errors.Is(err, io.EOF)); r.broken != nil {
 		return 0, r.broken
 	}
 	return n, err
@@ -101,8 +101,8 @@ type checker struct {
 	rest  []byte // the beginning of a character whose end has not come
 }
 
-// take checks the next piece; last says that none follows.
-func (c *checker) take(piece []byte, last bool) error {
+// check checks the next piece; last says that none follows.
+func (c *checker) check(piece []byte, last bool) error {
 	if c.first && len(piece) > 1 && (bytes.HasPrefix(piece, []byte{0xff, 0xfe}) || bytes.HasPrefix(piece, []byte{0xfe, 0xff})) {
 		return fmt.Errorf("it is UTF-16: %w", ErrEncoding)
 	}

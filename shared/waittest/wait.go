@@ -18,11 +18,20 @@ const poll = 5 * time.Millisecond
 // waited for. done is called in the test's own goroutine and may fail the test itself.
 func For(tb testing.TB, what string, done func() bool) {
 	tb.Helper()
-	for deadline := time.Now().Add(limit); !done(); time.Sleep(poll) {
+	if !Within(limit, done) {
+		tb.Fatalf("waited %s in vain for %s", limit, what)
+	}
+}
+
+// Within reports whether done becomes true within most: for tests that go on either way, and those
+// whose subject is the bound.
+func Within(most time.Duration, done func() bool) bool {
+	for deadline := time.Now().Add(most); !done(); time.Sleep(poll) {
 		if time.Now().After(deadline) {
-			tb.Fatalf("waited %s in vain for %s", limit, what)
+			return false
 		}
 	}
+	return true
 }
 
 // Receive returns what comes first from a channel, the zero value when it is closed, and fails the

@@ -182,7 +182,7 @@ func (c *Calls) summary(ctx context.Context, bodies int64) (html []byte, auditor
 		}
 		more = n == rowsAtOnce
 	}
-	s.Take(builder)
+	s.Add(builder)
 	if _, err := view(c, func(tx *ledger.Tx) (struct{}, error) { return struct{}{}, fillSummary(tx, &s) }); err != nil {
 		return nil, 0, err
 	}

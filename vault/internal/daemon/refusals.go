@@ -69,8 +69,8 @@ func (r *refusals) count(one refusal) bool {
 	return false
 }
 
-// Take empties it.
-func (r *refusals) take() []refusal {
+// drain empties it.
+func (r *refusals) drain() []refusal {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all := r.waiting
@@ -85,7 +85,7 @@ func (d *Daemon) refused(actor operator.Actor, call string, code control.Code) {
 	if err != nil {
 		return
 	}
-	all := d.refusals.take()
+	all := d.refusals.drain()
 	if err := u.commit(context.Background(), eventsOf(all)...); err != nil {
 		d.refusals.merge(all...)
 		d.config.Logger.Warn("a refusal is not in the log", "call", call, "error", err)
@@ -102,7 +102,7 @@ func eventsOf(all []refusal) (events []book.Event) {
 // logStart commits that this process began, and what it refused since. A crash before the commit
 // loses both; the process's log has them.
 func (u *unlocked) logStart(ctx context.Context, d *Daemon) error {
-	all := d.refusals.take()
+	all := d.refusals.drain()
 	started := book.Event{Actor: "vault", Origin: "start", Body: book.VaultStarted{Version: d.config.Version, At: d.started}}
 	err := u.commit(ctx, append([]book.Event{started}, eventsOf(all)...)...)
 	if err != nil {

@@ -15,11 +15,11 @@ func TestRefusalsAreBounded(t *testing.T) {
 		r.merge(refusal{body: book.AccessRefused{Call: strings.Repeat("x", i), Code: "locked", Times: 1}})
 	}
 	times := 0
-	all := r.take()
+	all := r.drain()
 	for _, one := range all {
 		times += one.body.Times
 	}
-	if len(all) != maxRefusals+1 || times != 3*maxRefusals || len(r.take()) != 0 {
+	if len(all) != maxRefusals+1 || times != 3*maxRefusals || len(r.drain()) != 0 {
 		t.Errorf("%d kinds, %d refusals", len(all), times)
 	}
 }

@@ -27,7 +27,7 @@ func (tx *Tx) agree(bucket string, key, value []byte) error {
 		}
 		return nil
 	}
-	known := tx.known(tx.ledger.tags.place(bucket, key))
+	known := tx.known(tx.ledger.tags.slot(bucket, key))
 	switch {
 	case known.there && value == nil:
 		return damaged("a record of %s is gone from the file that was there", bucket)
@@ -49,7 +49,7 @@ func (tx *Tx) tagChange(bucket string, key, old, value []byte) {
 		tx.tagged = map[uint64]tag{}
 	}
 	t := tx.ledger.tags
-	place := t.place(bucket, key)
+	place := t.slot(bucket, key)
 	if value == nil {
 		tx.tagged[place] = tag{}
 	} else {

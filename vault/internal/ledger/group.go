@@ -177,9 +177,9 @@ func (tx *Tx) one(fn func(*Tx) error) error {
 // publish makes what tx committed the writer's state.
 func (l *Ledger) publish(tx *Tx) {
 	l.head, l.tail, l.logKey = tx.head, tx.tail, tx.logKey
-	l.held.take(tx.traces)
+	l.held.apply(tx.traces)
 	if l.tags != nil {
-		l.tags.settle(tx.id)
+		l.tags.advance(tx.id)
 	}
 	for purpose, box := range tx.boxes {
 		l.boxes.Store(purpose, box)

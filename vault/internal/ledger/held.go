@@ -25,8 +25,8 @@ type heldTrace struct {
 	by  int
 }
 
-// take applies what a commit changed.
-func (h heldTraces) take(changes []heldTrace) {
+// apply takes in what a commit changed.
+func (h heldTraces) apply(changes []heldTrace) {
 	for _, c := range changes {
 		if h[c.key] += c.by; h[c.key] == 0 {
 			delete(h, c.key)
@@ -70,6 +70,6 @@ func (l *Ledger) readHeld(tx *Tx) error {
 			return err
 		}
 	}
-	l.held.take(tx.traces)
+	l.held.apply(tx.traces)
 	return nil
 }

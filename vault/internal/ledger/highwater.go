@@ -74,7 +74,7 @@ func (l *Ledger) remember(h head) error {
 	if err != nil {
 		return err
 	}
-	sealed := append([]byte{recordVersion}, l.box.Seal(text, place(highWaterName, nil))...)
+	sealed := append([]byte{recordVersion}, l.box.Seal(text, location(highWaterName, nil))...)
 	if err := durable.Replace(highWaterPath(l.path), sealed); err != nil {
 		return fmt.Errorf("remember how far the ledger has come: %w", err)
 	}

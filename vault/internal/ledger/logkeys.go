@@ -27,14 +27,14 @@ func (tx *Tx) newLogKey() error {
 	wrapped := append([]byte(nil), tx.bucket(bucketKeys).Get([]byte(purpose))...)
 	auditors, err := tx.Auditors()
 	if err != nil {
-		return tx.spoil(err)
+		return tx.fail(err)
 	}
 	for _, a := range auditors {
 		if !a.Reads() {
 			continue
 		}
 		if err := tx.wrapLogKey(number, wrapped, a); err != nil {
-			return tx.spoil(err)
+			return tx.fail(err)
 		}
 	}
 	tx.logKey = merkle.Key{Number: number, Box: box}

@@ -114,7 +114,7 @@ func (s *paymentRows) Flush() error {
 	for _, r := range slices.SortedFunc(maps.Values(s.rows), byNumber) {
 		if r.dirty {
 			if err := s.tx.writePayment(r); err != nil {
-				return s.tx.spoil(err)
+				return s.tx.fail(err)
 			}
 		}
 	}

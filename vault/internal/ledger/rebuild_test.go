@@ -74,7 +74,7 @@ func (v *vault) makeV2() {
 		}
 		meta := b.Bucket([]byte(bucketMeta))
 		return errors.Join(meta.Put(keyFormat, []byte(formatV2)),
-			meta.Put(keyHead, append([]byte{recordVersion}, l.box.Seal(text, place(bucketMeta, keyHead))...)))
+			meta.Put(keyHead, append([]byte{recordVersion}, l.box.Seal(text, location(bucketMeta, keyHead))...)))
 	})
 	if err := errors.Join(err, l.db.Close(), markClean(v.path())); err != nil {
 		v.t.Fatal(err)

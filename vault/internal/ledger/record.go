@@ -77,7 +77,7 @@ var (
 const purposeVault = "vault"
 
 func purposeMerchant(id string) string { return "merchant/" + id }
-func place(bucket string, k []byte) []byte {
+func location(bucket string, k []byte) []byte {
 	ad := append([]byte("nightdrop/record/"), '0'+recordVersion, 0)
 	ad = append(append(ad, bucket...), 0)
 	return append(ad, k...)
@@ -98,7 +98,7 @@ func (tx *Tx) put(bucket string, key []byte, box keyring.Box, plaintext []byte) 
 	if !tx.bolt.Writable() {
 		return errReadOnly
 	}
-	return tx.store(bucket, key, append([]byte{recordVersion}, box.Seal(plaintext, place(bucket, key))...))
+	return tx.store(bucket, key, append([]byte{recordVersion}, box.Seal(plaintext, location(bucket, key))...))
 }
 
 // get opens the record in its place.
@@ -115,7 +115,7 @@ func unseal(bucket string, key []byte, box keyring.Box, value []byte) ([]byte, e
 	if len(value) == 0 || value[0] != recordVersion {
 		return nil, damaged("a record of %s has no version that this build reads", bucket)
 	}
-	plaintext, err := box.Open(value[1:], place(bucket, key))
+	plaintext, err := box.Open(value[1:], location(bucket, key))
 	if err != nil {
 		return nil, damaged("a record of %s does not open in its place", bucket)
 	}
@@ -131,7 +131,7 @@ func (tx *Tx) store(bucket string, key, value []byte) error {
 	old := b.Get(key)
 	if tx.tagsOf(bucket) {
 		if err := tx.agree(bucket, key, old); err != nil {
-			return tx.spoil(err)
+			return tx.fail(err)
 		}
 	}
 	if old == nil && value == nil {
@@ -141,14 +141,14 @@ func (tx *Tx) store(bucket string, key, value []byte) error {
 	tx.tagChange(bucket, key, old, value)
 	tx.changed = true
 	if value == nil {
-		return tx.spoilIf(b.Delete(key))
+		return tx.failIf(b.Delete(key))
 	}
-	return tx.spoilIf(b.Put(key, value))
+	return tx.failIf(b.Put(key, value))
 }
 
-func (tx *Tx) spoilIf(err error) error {
+func (tx *Tx) failIf(err error) error {
 	if err != nil {
-		return tx.spoil(err)
+		return tx.fail(err)
 	}
 	return nil
 }
@@ -187,7 +187,7 @@ func (tx *Tx) writeHead() error {
 	if err != nil {
 		return err
 	}
-	value := append([]byte{recordVersion}, tx.ledger.box.Seal(text, place(bucketMeta, keyHead))...)
+	value := append([]byte{recordVersion}, tx.ledger.box.Seal(text, location(bucketMeta, keyHead))...)
 	return tx.bucket(bucketMeta).Put(keyHead, value)
 }
 
@@ -209,7 +209,7 @@ func (tx *Tx) readHead() (head, error) { return tx.ledger.readHead(tx.bolt) }
 func (tx *Tx) newBox(purpose string) (keyring.Box, error) {
 	wrapped, box, err := tx.ledger.keys.NewBox(purpose)
 	if err != nil {
-		return nil, tx.spoil(fmt.Errorf("make the key of %s: %w", purpose, err))
+		return nil, tx.fail(fmt.Errorf("make the key of %s: %w", purpose, err))
 	}
 	tx.boxes[purpose] = box
 	return box, tx.store(bucketKeys, []byte(purpose), wrapped)

@@ -211,7 +211,7 @@ func (tx *Tx) PutResult(merchant string, serial uint64, id, digest string, msg [
 		return err
 	}
 	if err := r.checkNext(merchant, serial, id, digest, msg, end); err != nil {
-		return tx.spoil(err)
+		return tx.fail(err)
 	}
 	r.note = msg
 	if err := tx.storeResult(merchant, serial, box, r); err != nil {
@@ -219,7 +219,7 @@ func (tx *Tx) PutResult(merchant string, serial uint64, id, digest string, msg [
 	}
 	text, err := json.Marshal(chain{Serial: serial, Digest: digest})
 	if err != nil {
-		return tx.spoil(err)
+		return tx.fail(err)
 	}
 	if err := tx.put(bucketChains, []byte(merchant), box, text); err != nil {
 		return err

@@ -74,11 +74,11 @@ func (r records) Save(at book.Place, record any) error {
 	}
 	box, err := r.boxOf(at.Owner)
 	if err != nil {
-		return r.spoil(err)
+		return r.fail(err)
 	}
 	text, err := json.Marshal(record)
 	if err != nil {
-		return r.spoil(err)
+		return r.fail(err)
 	}
 	return r.put(at.Bucket, at.Key, box, text)
 }

@@ -249,7 +249,7 @@ func (v *vault) forgetEmptySums() {
 		if err != nil {
 			return err
 		}
-		sealed := append([]byte{recordVersion}, l.box.Seal(text, place(bucketMeta, keyHead))...)
+		sealed := append([]byte{recordVersion}, l.box.Seal(text, location(bucketMeta, keyHead))...)
 		return b.Bucket([]byte(bucketMeta)).Put(keyHead, sealed)
 	})
 }

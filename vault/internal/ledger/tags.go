@@ -48,8 +48,8 @@ func newTags(entries int) *tags {
 	return &tags{seed: maphash.MakeSeed(), now: make(map[uint64]uint32, entries), before: map[uint64][]replacedTag{}, readers: map[int]int{}}
 }
 
-// place is where a record's tag is kept.
-func (t *tags) place(bucket string, key []byte) uint64 {
+// slot is where a record's tag is kept.
+func (t *tags) slot(bucket string, key []byte) uint64 {
 	var h maphash.Hash
 	h.SetSeed(t.seed)
 	_, _ = h.WriteString(bucket)
@@ -61,7 +61,7 @@ func (t *tags) place(bucket string, key []byte) uint64 {
 // countPlace is where the number of those is kept that stand in a bucket under prefix, as groupOf
 // gives it.
 func (t *tags) countPlace(bucket string, prefix []byte) uint64 {
-	return t.place("number of "+bucket, prefix)
+	return t.slot("number of "+bucket, prefix)
 }
 
 func (t *tags) value(value []byte) tag {
@@ -94,7 +94,7 @@ func groupOf(bucket string, key []byte) []byte {
 // fill takes what a leaf holds, before anything is read.
 func (t *tags) fill(bucket string, records []pages.Element) {
 	for _, e := range records {
-		t.now[t.place(bucket, e.Key)] = t.value(e.Value).bits
+		t.now[t.slot(bucket, e.Key)] = t.value(e.Value).bits
 		t.now[t.countPlace(bucket, groupOf(bucket, e.Key))]++
 	}
 }
@@ -131,8 +131,8 @@ func (t *tags) apply(by int, changed map[uint64]tag) {
 	t.kept = append(t.kept, kept)
 }
 
-// settle notes that a commit has happened, and forgets what no reader needs any more.
-func (t *tags) settle(by int) {
+// advance notes that a commit has happened, and forgets what no reader needs any more.
+func (t *tags) advance(by int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.committed = by

@@ -56,8 +56,8 @@ func (l *Ledger) newTx(b *bbolt.Tx) *Tx {
 // errReadOnly is returned when a snapshot is written to: a bug in the caller.
 var errReadOnly = errors.New("write in a read-only transaction")
 
-// spoil remembers the first failed write, so that the transaction cannot be committed.
-func (tx *Tx) spoil(err error) error {
+// fail remembers the first failed write, so that the transaction cannot be committed.
+func (tx *Tx) fail(err error) error {
 	if tx.spoiled == nil {
 		tx.spoiled = err
 	}
@@ -88,7 +88,7 @@ func (tx *Tx) Append(e book.Event) (index uint64, err error) {
 		return 0, errReadOnly
 	}
 	if index, err = tx.append(e); err != nil {
-		return 0, tx.spoil(err)
+		return 0, tx.fail(err)
 	}
 	return index, nil
 }

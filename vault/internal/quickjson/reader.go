@@ -15,7 +15,7 @@ type reader struct {
 	at   int
 }
 
-func (r *reader) take(c byte) bool {
+func (r *reader) accept(c byte) bool {
 	if r.at < len(r.data) && r.data[r.at] == c {
 		r.at++
 		return true
@@ -24,14 +24,14 @@ func (r *reader) take(c byte) bool {
 }
 
 func (r *reader) object(p *plan, v reflect.Value) bool {
-	if !r.take('{') {
+	if !r.accept('{') {
 		return false
 	}
 	first := true
 	for i := range p.fields {
 		f := &p.fields[i]
 		at := r.at
-		if !first && !r.take(',') || !strings.HasPrefix(r.text[r.at:], f.name) {
+		if !first && !r.accept(',') || !strings.HasPrefix(r.text[r.at:], f.name) {
 			if f.omit == nil {
 				return false // it is always written
 			}
@@ -44,7 +44,7 @@ func (r *reader) object(p *plan, v reflect.Value) bool {
 			return false
 		}
 	}
-	return r.take('}')
+	return r.accept('}')
 }
 
 func (r *reader) value(f *form, v reflect.Value) bool {
@@ -84,7 +84,7 @@ func (r *reader) value(f *form, v reflect.Value) bool {
 
 // string takes a string that needs no unescaping and is ASCII.
 func (r *reader) string() (string, bool) {
-	if !r.take('"') {
+	if !r.accept('"') {
 		return "", false
 	}
 	length := strings.IndexByte(r.text[r.at:], '"')
@@ -146,7 +146,7 @@ func (r *reader) digits() (n uint64, ok bool) {
 }
 
 func (r *reader) int(v reflect.Value) bool {
-	negative := r.take('-')
+	negative := r.accept('-')
 	n, ok := r.digits()
 	value := int64(n)
 	if negative {
@@ -160,11 +160,11 @@ func (r *reader) int(v reflect.Value) bool {
 }
 
 func (r *reader) slice(elem *form, v reflect.Value) bool {
-	if !r.take('[') {
+	if !r.accept('[') {
 		return false
 	}
 	v.Set(reflect.MakeSlice(v.Type(), 0, 1))
-	if r.take(']') {
+	if r.accept(']') {
 		return true
 	}
 	for n := 0; ; n++ {
@@ -175,8 +175,8 @@ func (r *reader) slice(elem *form, v reflect.Value) bool {
 		if !r.value(elem, v.Index(n)) {
 			return false
 		}
-		if !r.take(',') {
-			return r.take(']')
+		if !r.accept(',') {
+			return r.accept(']')
 		}
 	}
 }

@@ -75,7 +75,7 @@ type Finding struct {
 // maxFindings bounds a report.
 const maxFindings = 100
 
-func (r *Report) find(index int64, format string, args ...any) {
+func (r *Report) detect(index int64, format string, args ...any) {
 	if index >= 0 && (r.First < 0 || index < r.First) {
 		r.First = index
 	}
@@ -123,7 +123,7 @@ var moneyStates = [...]string{"standing", "settled", "returned", "open"}
 // add counts a payment that stands so.
 func (s *Sums) add(state string, p book.Payment) {
 	i, found := slices.BinarySearchFunc(s.Money, p, func(m Money, p book.Payment) int {
-		return cmp.Or(cmp.Compare(m.Currency, p.Currency), cmp.Compare(place(m.State), place(state)))
+		return cmp.Or(cmp.Compare(m.Currency, p.Currency), cmp.Compare(stateIndex(m.State), stateIndex(state)))
 	})
 	if !found {
 		s.Money = slices.Insert(s.Money, i, Money{Total: book.Total{Currency: p.Currency}, State: state})
@@ -136,4 +136,4 @@ func (s *Sums) add(state string, p book.Payment) {
 	m.Count, m.Amount = m.Count+1, m.Amount+p.Amount
 }
 
-func place(state string) int { return slices.Index(moneyStates[:], state) }
+func stateIndex(state string) int { return slices.Index(moneyStates[:], state) }

@@ -78,19 +78,19 @@ type run struct {
 func (r *run) begins() (bool, error) {
 	hashes := r.Export.Hashes()
 	if r.From.Size > r.report.Size {
-		r.report.find(r.report.Size, "the state is after %d entries and this export ends after %d: its end was cut off, or it is older than the state", r.From.Size, r.report.Size)
+		r.report.detect(r.report.Size, "the state is after %d entries and this export ends after %d: its end was cut off, or it is older than the state", r.From.Size, r.report.Size)
 		return false, nil
 	}
 	root, err := rootAt(r.From.Size, hashes)
 	if err == nil && root != r.From.Root {
-		r.report.find(-1, "the first %d entries are not those that the state was made from: the log was rewritten", r.From.Size)
+		r.report.detect(-1, "the first %d entries are not those that the state was made from: the log was rewritten", r.From.Size)
 		return false, nil
 	}
 	if err == nil {
 		err = r.Statements.tree(r.report, hashes)
 	}
 	if errors.Is(err, audit.ErrIntegrity) {
-		r.report.find(-1, "%v", err)
+		r.report.detect(-1, "%v", err)
 		return false, nil
 	}
 	return err == nil, err
@@ -198,7 +198,7 @@ func (r *run) chunk(ctx context.Context, c *chunk, order *audit.Order) error {
 		if at, known := errors.AsType[*audit.EntryError](bad); known {
 			next = at.Index // it may be before the state, in a bundle with what is after it
 		}
-		r.report.find(next, "%v", bad)
+		r.report.detect(next, "%v", bad)
 		r.stopped, r.broken = true, true
 		return nil
 	}
@@ -217,7 +217,7 @@ func (r *run) entry(e *audit.Entry, event *book.Event, bad error) error {
 	r.report.Opened++
 	if bad != nil {
 		if !r.stopped {
-			r.report.find(e.Index, "the entry holds no event: %v", bad)
+			r.report.detect(e.Index, "the entry holds no event: %v", bad)
 		}
 		r.stopped = true
 		return nil
@@ -241,7 +241,7 @@ func (r *run) entry(e *audit.Entry, event *book.Event, bad error) error {
 // fold does what the vault did when it committed the event.
 func (r *run) fold(e *audit.Entry, event *book.Event) error {
 	if event.Time.Before(r.last.Time) {
-		r.report.find(e.Index, "the event is earlier than the one before")
+		r.report.detect(e.Index, "the event is earlier than the one before")
 	}
 	breach := book.Breach(r.From.state.State, *event)
 	if breach != nil && !errors.Is(breach, book.ErrTransition) {
@@ -249,7 +249,7 @@ func (r *run) fold(e *audit.Entry, event *book.Event) error {
 	}
 	issued, err := r.From.Apply(*event)
 	if errors.Is(err, book.ErrTransition) {
-		r.report.find(e.Index, "%v", err)
+		r.report.detect(e.Index, "%v", err)
 		r.stopped = true
 		return nil
 	}
@@ -257,19 +257,19 @@ func (r *run) fold(e *audit.Entry, event *book.Event) error {
 		return fmt.Errorf("fold entry %d: %w", e.Index, err)
 	}
 	if breach != nil {
-		r.report.find(e.Index, "%s, from before the vault enforced it: %v", event.Body.Kind(), breach)
+		r.report.detect(e.Index, "%s, from before the vault enforced it: %v", event.Body.Kind(), breach)
 	}
 	var facts []byte
 	if issued != nil {
 		if facts, err = issued.Facts.Append(r.facts[:0]); err != nil {
-			r.report.find(e.Index, "the result that it issues is none: %v", err)
+			r.report.detect(e.Index, "the result that it issues is none: %v", err)
 			r.stopped = true
 			return nil
 		}
 		r.facts = facts
 	}
 	if proof.LeafRecord(e.Salt, facts, [32]byte(e.Record[32:])) != e.Record {
-		r.report.find(e.Index, "the leaf is not that of the result which %s issues: the merchant was told something else", event.Body.Kind())
+		r.report.detect(e.Index, "the leaf is not that of the result which %s issues: the merchant was told something else", event.Body.Kind())
 	} else if issued != nil {
 		r.report.Results++
 	}
@@ -285,7 +285,7 @@ func (r *run) fold(e *audit.Entry, event *book.Event) error {
 func (r *run) end() error {
 	root, err := rootAt(r.report.Through, r.Export.Hashes())
 	if errors.Is(err, audit.ErrIntegrity) {
-		r.report.find(-1, "%v", err)
+		r.report.detect(-1, "%v", err)
 		return nil
 	}
 	if err != nil {
@@ -300,7 +300,7 @@ func (r *run) end() error {
 	}
 	r.report.Sums, err = r.From.state.count()
 	if errors.Is(err, book.ErrTransition) {
-		r.report.find(-1, "counted anew, %v", err)
+		r.report.detect(-1, "counted anew, %v", err)
 	} else if err != nil {
 		return err
 	}

@@ -260,7 +260,7 @@ func (s *State) load(in io.Reader, digest string) error {
 		if more, err = r.next(); err != nil || !more {
 			break
 		}
-		if err := s.take(r.Bytes()); err != nil {
+		if err := s.loadLine(r.Bytes()); err != nil {
 			return err
 		}
 	}
@@ -302,8 +302,8 @@ func decode(text []byte, v any) error {
 	return decoder.Decode(v)
 }
 
-// take puts one line into the state.
-func (s *State) take(text []byte) error {
+// loadLine puts one line into the state.
+func (s *State) loadLine(text []byte) error {
 	member, record, ok := bytes.Cut(bytes.TrimPrefix(text, []byte(`{"`)), []byte(`":`))
 	record, closed := bytes.CutSuffix(record, []byte("}"))
 	for _, table := range book.Tables {

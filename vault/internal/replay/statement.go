@@ -130,7 +130,7 @@ func (s *Statements) event(r *Report, index int64, e *book.Event, issued *book.I
 		same = want.digest == issued.Digest && want.id == issued.ID && want.created == issued.Created
 	}
 	if !same {
-		r.find(index, "the vault has signed another %s %d than this entry is of", n.what, n.serial)
+		r.detect(index, "the vault has signed another %s %d than this entry is of", n.what, n.serial)
 		return
 	}
 	r.Compared++
@@ -140,7 +140,7 @@ func (s *Statements) event(r *Report, index int64, e *book.Event, issued *book.I
 func (s *Statements) tree(r *Report, hashes tlog.HashReader) error {
 	for _, c := range s.checkpoints {
 		if c.Size > r.Size {
-			r.find(r.Size, "the vault has signed a log of %d entries and this export ends after %d: %s", c.Size, r.Size, olderOrCut)
+			r.detect(r.Size, "the vault has signed a log of %d entries and this export ends after %d: %s", c.Size, r.Size, olderOrCut)
 			continue
 		}
 		root, err := rootAt(c.Size, hashes)
@@ -148,7 +148,7 @@ func (s *Statements) tree(r *Report, hashes tlog.HashReader) error {
 			return err
 		}
 		if root != c.Root {
-			r.find(-1, "the first %d entries are not those that the vault signed in another checkpoint: the log was rewritten", c.Size)
+			r.detect(-1, "the first %d entries are not those that the vault signed in another checkpoint: the log was rewritten", c.Size)
 			continue
 		}
 		r.Compared++
@@ -190,7 +190,7 @@ func (s *Statements) end(r *Report, b *book.State, whole bool) error {
 			newest = vault.Members
 		}
 		if n.serial > newest && whole {
-			r.find(-1, "the vault has signed %s %d, and the log knows none after %d: %s", n.what, n.serial, newest, olderOrCut)
+			r.detect(-1, "the vault has signed %s %d, and the log knows none after %d: %s", n.what, n.serial, newest, olderOrCut)
 			continue
 		}
 		r.Not = append(r.Not, fmt.Sprintf("%s %d was logged outside the entries that were replayed", n.what, n.serial))
@@ -201,9 +201,9 @@ func (s *Statements) end(r *Report, b *book.State, whole bool) error {
 		case !ok && !whole:
 			r.Not = append(r.Not, fmt.Sprintf("file %s is not of the entries that were replayed", name))
 		case !ok || file.Digest == "":
-			r.find(-1, "the log knows no settlement file %s", name)
+			r.detect(-1, "the log knows no settlement file %s", name)
 		case file.Digest != s.files[name]:
-			r.find(-1, "settlement file %s has the digest %s, the log says %s", name, s.files[name], file.Digest)
+			r.detect(-1, "settlement file %s has the digest %s, the log says %s", name, s.files[name], file.Digest)
 		default:
 			r.Compared++
 		}
@@ -214,7 +214,7 @@ func (s *Statements) end(r *Report, b *book.State, whole bool) error {
 // position compares which bags the vault says that it has committed.
 func (s *Statements) position(r *Report, b *book.State, generation uint64, p envelope.Position, whole bool) error {
 	if p.Generation > generation && whole {
-		r.find(-1, "a position is of generation %d, the log of %d: %s", p.Generation, generation, olderOrCut)
+		r.detect(-1, "a position is of generation %d, the log of %d: %s", p.Generation, generation, olderOrCut)
 		return nil
 	}
 	for _, e := range p.Relays {
@@ -224,7 +224,7 @@ func (s *Statements) position(r *Report, b *book.State, generation uint64, p env
 		}
 		if !known || run.Number < e.Number {
 			if whole {
-				r.find(-1, "a position names bag %d of run %s, and the log's position there is %d: %s", e.Number, e.Run, run.Number, olderOrCut)
+				r.detect(-1, "a position names bag %d of run %s, and the log's position there is %d: %s", e.Number, e.Run, run.Number, olderOrCut)
 			} else {
 				r.Not = append(r.Not, fmt.Sprintf("a position names bag %d of run %s, after the entries that were replayed", e.Number, e.Run))
 			}
@@ -236,7 +236,7 @@ func (s *Statements) position(r *Report, b *book.State, generation uint64, p env
 		}
 		// zeros: it ended in a gap, which a late bag may have filled
 		if e.Digest != envelope.ZeroDigest && !slices.Contains(bag.Digests, e.Digest) {
-			r.find(-1, "a position names another bag %d of run %s than the log", e.Number, e.Run)
+			r.detect(-1, "a position names another bag %d of run %s than the log", e.Number, e.Run)
 			continue
 		}
 		r.Compared++

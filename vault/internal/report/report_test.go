@@ -226,7 +226,7 @@ func summed(t *testing.T) Summary {
 		b.Payment(p)
 	}
 	s := Summary{Vault: "vault.example.com", Made: at(30, 12), Entries: 431, Bodies: 17, Merchants: 2, Auditors: 1}
-	s.Take(b)
+	s.Add(b)
 	s.Found(map[book.Finding]uint64{book.FindingAnswerFile: 3, book.FindingClockConfirmed: 1})
 	return s
 }

@@ -31,8 +31,8 @@ type FindingCount struct {
 	Count   uint64
 }
 
-// Take fills in what the payments came to, which a Builder counted.
-func (s *Summary) Take(b *Builder) {
+// Add fills in what the payments came to, which a Builder counted.
+func (s *Summary) Add(b *Builder) {
 	r := b.Report()
 	s.Payments, s.Returned, s.Days, s.Outcomes = r.Payments, r.Returned, r.Days, r.Outcomes
 }

@@ -54,7 +54,7 @@ func (e *Engine) advise(ctx context.Context, p book.Payment, a advice) error {
 	// A crash from here on leaves a message that may have been taken: the next start repeats it
 	// under its trace.
 	answer, err := a.at.ask(ctx, t.send)
-	said, outcome := heard(answer, err)
+	said, outcome := readAnswer(answer, err)
 	log := e.cfg.Logger.With("kind", a.what, "merchant", p.Merchant, "payment", p.ID, "tries", t.tries,
 		"code", string(said), "error", err)
 	switch {
@@ -82,9 +82,9 @@ func (e *Engine) advise(ctx context.Context, p book.Payment, a advice) error {
 	return nil
 }
 
-// heard is what the host said to a try of an advice, and what that means; without an answer the
-// advice is repeated.
-func heard(answer acquirer.Answer, err error) (said envelope.Code, outcome acquirer.Outcome) {
+// readAnswer returns what the host said to a try of an advice, and what that means; without an
+// answer the advice is repeated.
+func readAnswer(answer acquirer.Answer, err error) (said envelope.Code, outcome acquirer.Outcome) {
 	if said = envelope.ISOCode(answer.Code); err != nil || !said.Valid() {
 		return "", acquirer.Repeat
 	}

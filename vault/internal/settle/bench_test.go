@@ -196,7 +196,7 @@ func authoriseTime(b *testing.B, sales int, delay time.Duration) (authorising, a
 // time, and returns what each took.
 func (c *counter) takeTurns(sales int) (authorising, asking time.Duration) {
 	c.t.Helper()
-	shares := &shared{Acquirer: c.client, places: make(chan struct{}, sales), answers: make(chan struct{}, sales)}
+	shares := &shared{Acquirer: c.client, slots: make(chan struct{}, sales), answers: make(chan struct{}, sales)}
 	card, err := account.Parse([]byte(vaulttest.Card(vaulttest.CardNumber, vaulttest.CardExpiry)))
 	c.must(err)
 	defer card.Clear()
@@ -205,7 +205,7 @@ func (c *counter) takeTurns(sales int) (authorising, asking time.Duration) {
 			share := sales / benchTurns
 			begun := time.Now()
 			for range share {
-				shares.places <- struct{}{}
+				shares.slots <- struct{}{}
 			}
 			for range share {
 				<-shares.answers
@@ -222,11 +222,11 @@ func (c *counter) takeTurns(sales int) (authorising, asking time.Duration) {
 // shared lets as many requests through as there are places, and reports each answer.
 type shared struct {
 	acquirer.Acquirer
-	places, answers chan struct{}
+	slots, answers chan struct{}
 }
 
 func (s *shared) Authorise(ctx context.Context, r acquirer.Request) (acquirer.Answer, error) {
-	<-s.places
+	<-s.slots
 	defer func() { s.answers <- struct{}{} }()
 	return s.Acquirer.Authorise(ctx, r)
 }

@@ -86,8 +86,8 @@ func (b *breaker) open(now, clock time.Time) {
 	b.opened, b.probe, b.step, b.asked, b.asks, b.passes = clock, now, min(b.first, maxProbe), now, false, 0
 }
 
-// heard ends a silence, and reports whether there was one and whether it closes the breaker.
-func (b *breaker) heard(clock time.Time) (after, closes bool) {
+// answered ends a silence, and reports whether there was one and whether it closes the breaker.
+func (b *breaker) answered(clock time.Time) (after, closes bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	after, b.silences = b.silences > 0, 0
@@ -150,8 +150,8 @@ func (b *breaker) ask(now time.Time, others bool) {
 	b.notify()
 }
 
-// take gives what the log does not say yet.
-func (b *breaker) take() []book.IntegrityFound {
+// drain returns what is not in the log yet.
+func (b *breaker) drain() []book.IntegrityFound {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	untold := b.untold
@@ -162,7 +162,7 @@ func (b *breaker) take() []book.IntegrityFound {
 // logSilence commits that the host was silent, or answers again, where that is not in the log yet.
 // A crash before it leaves that untold: the next start finds the breaker as the log has it.
 func (e *Engine) logSilence(ctx context.Context) error {
-	untold := e.breaker.take()
+	untold := e.breaker.drain()
 	if len(untold) == 0 {
 		return nil
 	}

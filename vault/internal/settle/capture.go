@@ -47,7 +47,7 @@ func (e *Engine) intendCapture(ctx context.Context, p book.Payment, last lastTry
 		if err != nil {
 			return err
 		}
-		trace, batch, err := e.place(tx, now, original)
+		trace, batch, err := e.traceAndBatch(tx, now, original)
 		if err != nil {
 			return err
 		}
@@ -71,9 +71,9 @@ func (e *Engine) intendCapture(ctx context.Context, p book.Payment, last lastTry
 	return next, nil
 }
 
-// place gives a capture its trace numbers, at the authorisation's terminal, and its batch; those
-// that it has where it was sent before. The batch is 0 when the last number of one is used.
-func (e *Engine) place(tx *ledger.Tx, capture book.Payment, original acquirer.Original) (trace book.Trace, batch uint32, err error) {
+// traceAndBatch gives a capture its trace numbers, at the authorisation's terminal, and its batch;
+// those that it has where it was sent before. The batch is 0 when the last number of one is used.
+func (e *Engine) traceAndBatch(tx *ledger.Tx, capture book.Payment, original acquirer.Original) (trace book.Trace, batch uint32, err error) {
 	if capture.Trace != nil {
 		return *capture.Trace, capture.Batch, nil
 	}

@@ -18,7 +18,7 @@ import (
 // Resolve. Errors: ErrReason, ErrNotFound, ErrConflict (naming what may be said of the payment), or
 // the ledger's.
 func (e *Engine) Correct(ctx context.Context, merchant, id string, as envelope.Status, reverse bool, reason string, actor operator.Actor) error {
-	return e.say(ctx, merchant, id, reason, actor, func(tx *ledger.Tx, p book.Payment) (book.Body, error) {
+	return e.decide(ctx, merchant, id, reason, actor, func(tx *ledger.Tx, p book.Payment) (book.Body, error) {
 		return book.PaymentCorrected{ID: id, As: as, Reason: reason, Reverse: reverse}, mayCorrect(tx, p, as, reverse)
 	})
 }

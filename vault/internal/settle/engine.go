@@ -147,7 +147,7 @@ func New(cfg Config) *Engine {
 	}
 	e := &Engine{cfg: cfg, advices: newTimetable(), breaker: newBreaker(cfg.Silences, cfg.ReversalRetry, cfg.OrderWait/2), down: true}
 	for _, d := range []*sender{&e.requests, &e.captures, &e.reversals} {
-		*d = sender{places: make(places, cfg.Outstanding), logged: e.turn}
+		*d = sender{slots: make(slots, cfg.Outstanding), logged: e.turn}
 	}
 	e.cfg.Acquirer = observed{Acquirer: cfg.Acquirer, engine: e}
 	if cfg.Journal != nil {

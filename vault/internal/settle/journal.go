@@ -64,7 +64,7 @@ func (e *Engine) turn(ctx context.Context) error {
 // whoever restores the vault from there knows of everything that may have left, and when a place at
 // the host is free, which it does not take before.
 type sender struct {
-	places
+	slots
 	logged func(ctx context.Context) error
 }
 
@@ -73,7 +73,7 @@ func (d sender) ask(ctx context.Context, send func() (acquirer.Answer, error)) (
 	if err := d.logged(ctx); err != nil {
 		return acquirer.Answer{}, err
 	}
-	return d.places.ask(ctx, send)
+	return d.slots.ask(ctx, send)
 }
 
 // journaled is an acquirer whose line counts as down while the journal stands still.

@@ -60,7 +60,7 @@ func newLine(b *testing.B, sales int, journaled bool) line {
 		c.post(slices.Repeat([]int64{1250}, benchBag)...)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	l := line{shared: &shared{Acquirer: c.client, places: make(chan struct{}, sales), answers: make(chan struct{}, sales)}}
+	l := line{shared: &shared{Acquirer: c.client, slots: make(chan struct{}, sales), answers: make(chan struct{}, sales)}}
 	config := func(cfg *Config) { cfg.Acquirer = l.shared }
 	ended := make(chan error, 2)
 	running := 1
@@ -88,7 +88,7 @@ func newLine(b *testing.B, sales int, journaled bool) line {
 func (l line) authorise(n int) time.Duration {
 	begun := time.Now()
 	for range n {
-		l.places <- struct{}{}
+		l.slots <- struct{}{}
 	}
 	for range n {
 		<-l.answers

@@ -16,12 +16,12 @@ import (
 // others have their intents and their answers made durable, in commits that they share.
 const ahead = 4
 
-// places are as many as there may be at once.
-type places chan struct{}
+// slots are as many as there may be at once.
+type slots chan struct{}
 
 // ask sends a message when there is a place at the host, and waits for its answer. When ctx ends
 // before, it was not sent.
-func (p places) ask(ctx context.Context, send func() (acquirer.Answer, error)) (acquirer.Answer, error) {
+func (p slots) ask(ctx context.Context, send func() (acquirer.Answer, error)) (acquirer.Answer, error) {
 	select {
 	case p <- struct{}{}:
 	case <-ctx.Done():
@@ -46,7 +46,7 @@ type lane struct {
 	follows bool
 	gate    func(ctx context.Context) error // waits until the acquirer can be reached
 
-	places, beside places // taken by the payments being handled, and by those aside
+	slots, beside slots // taken by the payments being handled, and by those aside
 	// Payments that were not admitted, by number: they are not read again until something may have
 	// changed that.
 	refused map[uint64]bool
@@ -63,7 +63,7 @@ const skipCost = 10 * time.Microsecond
 // run under work.
 func (l *lane) run(dispatch, work context.Context) error {
 	l.refused = map[uint64]bool{}
-	l.places, l.beside = make(places, ahead*l.engine.cfg.Outstanding), make(places, ahead*l.engine.cfg.Outstanding)
+	l.slots, l.beside = make(slots, ahead*l.engine.cfg.Outstanding), make(slots, ahead*l.engine.cfg.Outstanding)
 	handlers, failing := errgroup.WithContext(work)
 	dispatch, stop := context.WithCancel(dispatch)
 	defer stop()
@@ -119,7 +119,7 @@ func (l *lane) round(dispatch, work context.Context, handlers *errgroup.Group) (
 		if err := l.gate(dispatch); err != nil {
 			return began, err
 		}
-		place, ok := l.place(dispatch, p)
+		place, ok := l.slot(dispatch, p)
 		if !ok && l.isAside(p) {
 			continue
 		}
@@ -142,13 +142,13 @@ func (l *lane) round(dispatch, work context.Context, handlers *errgroup.Group) (
 	return began, nil
 }
 
-// placeWait bounds a wait for a place: those aside are not looked for meanwhile, and requests that
-// must not leave while the host is silent keep their places for long.
-const placeWait = time.Second
+// slotWait bounds a wait for a slot: those aside are not looked for meanwhile, and requests that
+// must not leave while the host is silent keep their slots for long.
+const slotWait = time.Second
 
-// place waits for a place to handle p in, though not for long; those aside get one only if it is
+// slot waits for a slot to handle p in, though not for long; those aside get one only if it is
 // free.
-func (l *lane) place(ctx context.Context, p book.Payment) (place places, ok bool) {
+func (l *lane) slot(ctx context.Context, p book.Payment) (granted slots, ok bool) {
 	if l.isAside(p) {
 		select {
 		case l.beside <- struct{}{}:
@@ -157,11 +157,11 @@ func (l *lane) place(ctx context.Context, p book.Payment) (place places, ok bool
 			return nil, false
 		}
 	}
-	timer := time.NewTimer(placeWait)
+	timer := time.NewTimer(slotWait)
 	defer timer.Stop()
 	select {
-	case l.places <- struct{}{}:
-		return l.places, true
+	case l.slots <- struct{}{}:
+		return l.slots, true
 	case <-ctx.Done():
 	case <-timer.C:
 	}
@@ -196,7 +196,7 @@ func (l *lane) waiting() ([]book.Payment, error) {
 	err := l.engine.cfg.Ledger.View(func(tx *ledger.Tx) error {
 		for _, stage := range l.stages {
 			err := tx.Payments(ledger.Query{Stage: stage, Skip: skips}, func(p book.Payment) error {
-				if l.admits != nil && !l.admits(p, len(l.places) < cap(l.places)) {
+				if l.admits != nil && !l.admits(p, len(l.slots) < cap(l.slots)) {
 					l.refused[p.Number] = true
 					return nil
 				}
@@ -206,7 +206,7 @@ func (l *lane) waiting() ([]book.Payment, error) {
 					}
 					room--
 				}
-				if found = append(found, p); len(found) >= 2*cap(l.places) {
+				if found = append(found, p); len(found) >= 2*cap(l.slots) {
 					return errEnough
 				}
 				return nil

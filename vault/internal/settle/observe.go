@@ -52,7 +52,7 @@ func (o observed) saw(ctx context.Context, sent time.Time, err error) {
 	_, refused := errors.AsType[*acquirer.RefusedError](err)
 	switch {
 	case err == nil || refused:
-		after, closes := e.breaker.heard(e.cfg.Now())
+		after, closes := e.breaker.answered(e.cfg.Now())
 		if closes {
 			e.cfg.Logger.Warn("the acquirer's host answers again: new requests are sent")
 		}

@@ -21,7 +21,7 @@ func (e *Engine) RecordReturn(ctx context.Context, merchant, id string, code env
 	if why, ach := strings.CutPrefix(string(code), "ach-"); !ach || !nacha.Returns(why) || actor.Evidence == "" {
 		return ErrReturn
 	}
-	return e.say(ctx, merchant, id, reason, actor, func(_ *ledger.Tx, p book.Payment) (book.Body, error) {
+	return e.decide(ctx, merchant, id, reason, actor, func(_ *ledger.Tx, p book.Payment) (book.Body, error) {
 		switch {
 		case p.Flow() != book.FlowEntry:
 			return nil, fmt.Errorf("payment %s is no bank entry, and the bank returns no other: %w", p.Name(), ErrConflict)

@@ -41,7 +41,7 @@ func (e *Engine) Resolve(ctx context.Context, merchant, id string, as envelope.S
 	}
 	// From here on nothing about the payment leaves the vault until release. A crash before the
 	// commit leaves the payment as it is.
-	err = e.say(ctx, merchant, id, reason, actor, func(_ *ledger.Tx, p book.Payment) (book.Body, error) {
+	err = e.decide(ctx, merchant, id, reason, actor, func(_ *ledger.Tx, p book.Payment) (book.Body, error) {
 		if len(p.Resolutions()) == 0 {
 			return nil, fmt.Errorf("payment %s was answered in this moment, and is %s (code %s): the answer counts, and nothing was resolved: %w",
 				p.Name(), p.Stage, p.Code, ErrConflict)
@@ -78,9 +78,9 @@ func (e *Engine) payment(merchant, id string) (p book.Payment, err error) {
 	return p, err
 }
 
-// say commits a person's word of a payment: the event that word makes of it as it stands, or its
+// decide commits a person's word of a payment: the event that word makes of it as it stands, or its
 // refusal.
-func (e *Engine) say(ctx context.Context, merchant, id, reason string, actor operator.Actor, word func(*ledger.Tx, book.Payment) (book.Body, error)) error {
+func (e *Engine) decide(ctx context.Context, merchant, id, reason string, actor operator.Actor, word func(*ledger.Tx, book.Payment) (book.Body, error)) error {
 	if err := checkWord(reason, actor); err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func listed(statuses []envelope.Status) string {
 // its first try were now. reason is as Resolve has it. Errors: ErrReason, ErrNotFound, ErrConflict,
 // or the ledger's.
 func (e *Engine) Resend(ctx context.Context, merchant, id, reason string, actor operator.Actor) error {
-	return e.say(ctx, merchant, id, reason, actor, func(_ *ledger.Tx, p book.Payment) (book.Body, error) {
+	return e.decide(ctx, merchant, id, reason, actor, func(_ *ledger.Tx, p book.Payment) (book.Body, error) {
 		if p.Stage != book.StageManual {
 			return nil, fmt.Errorf("payment %s is %s: only what is manual can be sent again: %w", p.Name(), p.Stage, ErrConflict)
 		}

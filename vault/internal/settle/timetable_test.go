@@ -118,7 +118,7 @@ func TestOfALineThatBreaksOneMessageCounts(t *testing.T) {
 	if b.silent(noon.Add(2*time.Second), noon.Add(3*time.Second), noon, true) || !b.silent(noon.Add(4*time.Second), noon.Add(5*time.Second), noon, true) {
 		t.Error("a host that hangs up three times does not open the breaker")
 	}
-	if after, closes := b.heard(noon); !after || !closes {
+	if after, closes := b.answered(noon); !after || !closes {
 		t.Error("an answer does not close it")
 	}
 }
