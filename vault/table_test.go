@@ -125,3 +125,6 @@ func TestTablesKeepEightyColumns(t *testing.T) {
 		}
 	}
 }
+
+// unfolded is a table's text with one space between words, however they were folded.
+func unfolded(text string) string { return strings.Join(strings.Fields(text), " ") }
