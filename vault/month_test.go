@@ -323,11 +323,11 @@ func (m *month) checkReports(settled control.Settlement) {
 	}
 	for _, b := range settled.Batches {
 		var one struct {
-			Subject string
+			Message string
 			Rows    []struct{ Payment string }
 		}
 		m.json(&one, "batch", "report", b.ID)
-		if one.Subject != b.ID || len(one.Rows) != 3 {
+		if one.Message != b.ID || len(one.Rows) != 3 {
 			m.t.Errorf("the report of %s: %+v", b.ID, one)
 		}
 	}

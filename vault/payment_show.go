@@ -129,7 +129,7 @@ func printTimeline(w io.Writer, steps []report.Step) {
 	}
 }
 
-// stepText says in words what a step was.
+// stepText describes a step.
 func stepText(s report.Step) string {
 	money := ""
 	if s.Currency != "" {
@@ -146,6 +146,8 @@ func stepText(s report.Step) string {
 		if s.Corrects {
 			parts[0] = "corrected to " + parts[0]
 		}
+	case report.StepAdjusted:
+		parts = append(parts, "by "+s.Actor, s.Reason)
 	case report.StepSentAgain:
 		parts = append(parts, fmt.Sprintf("by a person, after %d tries", s.Tries))
 	}

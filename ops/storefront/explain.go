@@ -14,8 +14,8 @@ import (
 	"nightdrop/shared/text"
 )
 
-// explain says what became of one envelope. It succeeds whatever that is: the outcome is in what it
-// prints.
+// explain prints what became of one envelope. It succeeds whatever that is: the outcome is in what
+// it prints.
 func explain(ctx context.Context, o resultsOptions, client *storefront.Client, outbox *storefront.Outbox, out io.Writer) error {
 	x, err := client.Explain(ctx, outbox, o.explain)
 	if err != nil {

@@ -29,11 +29,12 @@ func (d *Daemon) State() (control.Status, error) {
 	}
 	s.Locked = false
 	s.Clock, s.Channel, s.Acquirer = clockText(d.ring), "connected", "ready"
-	if !u.channel.Connected() {
+	s.Ready = &control.Ready{Clock: s.Clock == string(keyring.ClockSteady), Channel: u.channel.Connected(), Acquirer: true, Journal: u.journalReady()}
+	if !s.Ready.Channel {
 		s.Channel = "not connected; it is tried again and again"
 	}
 	if err := u.acquirer.Ready(); err != nil {
-		s.Acquirer = err.Error()
+		s.Acquirer, s.Ready.Acquirer = err.Error(), false
 	} else {
 		showSilence(&s, u.engine)
 	}
@@ -43,7 +44,7 @@ func (d *Daemon) State() (control.Status, error) {
 	return s, err
 }
 
-// clockText says what state the trusted clock is in and what to do about it.
+// clockText returns what state the trusted clock is in and what to do about it.
 func clockText(ring *keyring.Ring) string {
 	status := ring.Clock()
 	switch status.Clock {
@@ -56,12 +57,13 @@ func clockText(ring *keyring.Ring) string {
 	return string(keyring.ClockSteady)
 }
 
-// showSilence says in a status that the acquirer's host is silent, where it is.
+// showSilence shows in a status that the acquirer's host is silent, where it is.
 func showSilence(s *control.Status, e *settle.Engine) {
 	since, messages := e.Silent()
 	if since.IsZero() {
 		return
 	}
+	s.Ready.Acquirer = false
 	s.HostSilent = &control.Silence{Since: envelope.At(since), Messages: messages}
 	s.Acquirer = fmt.Sprintf("silent since %s: it takes messages and answers none; new authorisations wait until it "+
 		"answers one that is repeated", since.UTC().Format(time.RFC3339))

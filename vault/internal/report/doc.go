@@ -15,7 +15,7 @@ type Report struct {
 	Vault string        `json:"vault"`
 	Made  envelope.Time `json:"made"`
 	// a batch's name, or what the batches have in common
-	Subject  string `json:"subject"`
+	Subject  string `json:"message"`
 	Merchant string `json:"merchant,omitempty"` // the only one whose batches were asked for
 	// of a period: the first UTC day on which its batches were closed, YYYY-MM-DD
 	From string `json:"from,omitempty"`
@@ -38,7 +38,7 @@ type Report struct {
 	Returns  []Payment    `json:"returns"`  // those entries, the first MaxReturns
 }
 
-// Replayed says that an auditor, and not the vault, made a report, from the events of a log.
+// Replayed records that an auditor, and not the vault, made a report, from the events of a log.
 type Replayed struct {
 	By      string `json:"by"`
 	Entries int64  `json:"entries"` // of the log, from its beginning
@@ -105,7 +105,7 @@ type Day struct {
 	Totals []book.Total `json:"totals"`
 }
 
-// Outcome says how many payments stand at a stage, and the codes of their last results.
+// Outcome is how many payments stand at a stage, and the codes of their last results.
 type Outcome struct {
 	Status book.Stage  `json:"status"`
 	Count  int64       `json:"count"`
