@@ -246,7 +246,7 @@ func TestFromBagToSettlement(t *testing.T) {
 	s.wait("the line to the acquirer", func() bool {
 		var st control.Status
 		s.json(&st, "status")
-		return st.Acquirer == "ready" && st.Channel == "connected"
+		return *st.Ready == control.Ready{Clock: true, Channel: true, Acquirer: true, Journal: true} && st.Acquirer == "ready" && st.Channel == "connected"
 	})
 	s.post(1999, 2500, 900_051)
 	var payments []control.Payment

@@ -34,9 +34,8 @@ func TestJSONIsData(t *testing.T) {
 	}
 }
 
-// sentences are the members that hold text for people: what a person or another program wrote, and
-// those named message.
-var sentences = []string{"message", "name", "reference", "reason", "detail", "note", "version", "clock", "journal", "remains", "certificates", "channel", "acquirer", "warnings", "subject"}
+// sentences are the members that hold text for people, and what a person or another program wrote.
+var sentences = []string{"message", "messages", "advice", "problems", "warnings", "name", "reference", "reason", "detail", "note", "version"}
 
 // shownBy are the commands that take what stands in a member.
 var shownBy = map[string][]string{
@@ -57,7 +56,9 @@ func (w *jsonWalk) walk(member string, value any) {
 	switch v := value.(type) {
 	case map[string]any:
 		for name, of := range v {
-			w.walk(name, of)
+			if name != "messages" {
+				w.walk(name, of)
+			}
 		}
 	case []any:
 		for _, of := range v {

@@ -323,11 +323,11 @@ func (m *month) checkReports(settled control.Settlement) {
 	}
 	for _, b := range settled.Batches {
 		var one struct {
-			Subject string
+			Message string
 			Rows    []struct{ Payment string }
 		}
 		m.json(&one, "batch", "report", b.ID)
-		if one.Subject != b.ID || len(one.Rows) != 3 {
+		if one.Message != b.ID || len(one.Rows) != 3 {
 			m.t.Errorf("the report of %s: %+v", b.ID, one)
 		}
 	}
@@ -484,7 +484,7 @@ func (m *site) correctsAWord(id string) {
 	}
 	code, out := m.command("payment", "show", "shop-1/"+id)
 	for _, part := range []string{"reversed", "user:", "acquirer, call 4711: charged", "corrected to reversed", "acquirer, letter of 4 December: never charged"} {
-		if code != 0 || !strings.Contains(out, part) {
+		if code != 0 || !strings.Contains(unfolded(out), part) {
 			m.t.Errorf("payment show: exit code %d, without %q\n%s", code, part, out)
 		}
 	}

@@ -146,6 +146,8 @@ func stepText(s report.Step) string {
 		if s.Corrects {
 			parts[0] = "corrected to " + parts[0]
 		}
+	case report.StepAdjusted:
+		parts = append(parts, "by "+s.Actor, s.Reason)
 	case report.StepSentAgain:
 		parts = append(parts, fmt.Sprintf("by a person, after %d tries", s.Tries))
 	}

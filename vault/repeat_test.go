@@ -166,7 +166,7 @@ func TestHostThatIsSilentForAWhile(t *testing.T) {
 		return stages[book.StageApproved]+stages[book.StageReversed] == 20
 	})
 	s.wait("the end of the silence to be in the log", func() bool { return s.status().Findings[book.FindingHostAnswers] == 1 })
-	if st = s.status(); st.HostSilent != nil || st.Acquirer != "ready" || len(st.Repeating) != 0 || st.Findings[book.FindingHostSilent] != 1 || st.Findings[book.FindingHostAnswers] != 1 {
+	if st = s.status(); st.HostSilent != nil || !st.Ready.Acquirer || st.Acquirer != "ready" || len(st.Repeating) != 0 || st.Findings[book.FindingHostSilent] != 1 || st.Findings[book.FindingHostAnswers] != 1 {
 		t.Errorf("afterwards status tells %+v", st)
 	}
 	stages, _ = s.stages()

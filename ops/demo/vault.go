@@ -14,8 +14,8 @@ import (
 // looks.
 type vaultPayment struct {
 	ID, Digest, Status, Code, Operation, Method, Currency string
-	Of, Void, Entry, File                                 string
-	Amount, Batch                                         int64
+	Of, Entry, File                                       string
+	Amount                                                int64
 	Trace                                                 *struct{ RRN string }
 }
 

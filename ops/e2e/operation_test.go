@@ -201,6 +201,11 @@ func TestAPersonDecides(t *testing.T) {
 	if out, err := s.VaultRun(t.Context(), "batch", "report", "card-000001"); err != nil || !strings.Contains(out, "+1 for 9,001.00 EUR") || !strings.Contains(out, "case 17") {
 		t.Errorf("the report tells (%v)\n%s", err, out)
 	}
+	if out, err := s.VaultRun(t.Context(), "payment", "show", "bookshop/"+guessed.ID); err != nil || !strings.Contains(out, "adjusted") || !strings.Contains(out, "case 17") {
+		t.Errorf("the payment shows (%v)\n%s", err, out)
+	}
+	other := append(slices.Clone(adjust), "--payment", "elsewhere/"+guessed.ID, "--reason", "of another")
+	wantExit(t, 2, func() error { _, err := s.VaultRun(t.Context(), other...); return err })
 	wantExit(t, 6, func() error { _, err := s.VaultRun(t.Context(), append(adjust, "--reason", "again")...); return err })
 }
 
@@ -246,7 +251,7 @@ func TestAcquirerWithAnotherCertificate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if why, _ := status["acquirer"].(string); !strings.Contains(why, "certificate") {
+	if why, _ := status["messages"].(map[string]any)["acquirer"].(string); !strings.Contains(why, "certificate") {
 		t.Errorf("status tells of the acquirer: %q", why)
 	}
 	if b := readBook(t, s); len(b.Transactions) != 0 {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"text/tabwriter"
 
 	"nightdrop/shared/command"
 	"nightdrop/shared/envelope"
@@ -35,9 +34,7 @@ func explain(ctx context.Context, o resultsOptions, client *storefront.Client, o
 		fmt.Fprintf(out, "note: %s\n", warning)
 	}
 	fmt.Fprintln(out, "\nevidence")
-	table := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
-	printEvidence(table, x)
-	return table.Flush()
+	return command.Table(out, func(table io.Writer) { printEvidence(table, x) })
 }
 
 func printEvidence(table io.Writer, x storefront.Explanation) {

@@ -88,9 +88,7 @@ type Status struct {
 
 	Rebuilding *Rebuilding `json:"rebuilding,omitempty"` // while an unlock rebuilds the ledger
 
-	Certificates []string `json:"certificates,omitempty"` // that are near their end, or past it
-	// what destroying a key does not reach on this host
-	Remains []string `json:"remains,omitempty"`
+	Messages `json:"messages"`
 
 	Generation uint64 `json:"generation,omitempty"`
 	LogSize    int64  `json:"logSize,omitempty"` // entries
@@ -101,18 +99,12 @@ type Status struct {
 	// settlement files that the bank has not fetched; absent where there is no bank
 	Outbox   *int                    `json:"outbox,omitempty"`
 	Findings map[book.Finding]uint64 `json:"findings,omitempty"` // integrity findings, ever
-	Channel  string                  `json:"channel,omitempty"`  // "connected" or why not
-	Acquirer string                  `json:"acquirer,omitempty"` // "ready" or why not
+	Ready    *Ready                  `json:"ready,omitempty"`
 	// what is repeated until it is answered, by kind
 	Repeating map[string]Repeating `json:"repeating,omitempty"`
 	// the acquirer's host takes messages and answers none
-	HostSilent *Silence `json:"hostSilent,omitempty"`
-	// "ready" and how far it has come, or why not and what to do about it
-	Journal string `json:"journal,omitempty"`
-	// "trusted", or what to do about it
-	Clock string `json:"clock,omitempty"`
-
-	Journals []JournalPlace `json:"journals,omitempty"` // each place of the journal
+	HostSilent *Silence       `json:"hostSilent,omitempty"`
+	Journals   []JournalPlace `json:"journals,omitempty"` // each place of the journal
 	// of Findings, those that somebody has to look at and acknowledge
 	OpenFindings uint64 `json:"openFindings,omitempty"`
 
@@ -121,14 +113,34 @@ type Status struct {
 	ResultShares *ResultShares `json:"resultShares,omitempty"` // of RESULTS
 }
 
+// Messages are sentences for people: how parts of the vault stand, and what to do.
+type Messages struct {
+	Clock    string `json:"clock,omitempty"`    // "steady", or what to do about it
+	Channel  string `json:"channel,omitempty"`  // "connected" or why not
+	Acquirer string `json:"acquirer,omitempty"` // "ready" or why not
+	// "ready" and how far it has come, or why not and what to do about it
+	Journal      string   `json:"journal,omitempty"`
+	Certificates []string `json:"certificates,omitempty"` // that are near their end, or past it
+	// what destroying a key does not reach on this host
+	Remains []string `json:"remains,omitempty"`
+}
+
+// Ready reports which parts of an unlocked vault are as they should be.
+type Ready struct {
+	Clock    bool `json:"clock"`    // keys are destroyed by it
+	Channel  bool `json:"channel"`  // it is connected
+	Acquirer bool `json:"acquirer"` // new requests are sent to it
+	Journal  bool `json:"journal"`  // it lets requests be sent and bags be read
+}
+
 // Disk is the room where the vault writes, in bytes.
 type Disk struct {
 	Place   string `json:"place"` // "ledger", "journal" or "bank outbox"
 	Path    string `json:"path"`
 	Free    int64  `json:"free"`
-	Size    int64  `json:"size"`           // of the file system
-	Reserve int64  `json:"reserve"`        // below which what is new waits
-	Note    string `json:"note,omitempty"` // what waits, and what to do; or that it is near
+	Size    int64  `json:"size"`              // of the file system
+	Reserve int64  `json:"reserve"`           // below which what is new waits
+	Note    string `json:"message,omitempty"` // what waits, and what to do; or that it is near
 }
 
 // Stream is how full a stream of the channel is.
@@ -137,8 +149,8 @@ type Stream struct {
 	Bytes    int64    `json:"bytes"`
 	MaxBytes int64    `json:"maxBytes"` // 0 before it was seen
 	Messages uint64   `json:"messages,omitempty"`
-	Since    string   `json:"since,omitempty"` // when the oldest message came, where that is known
-	Notes    []string `json:"notes,omitempty"` // what is wrong with it, and what to do
+	Since    string   `json:"since,omitempty"`  // when the oldest message came, where that is known
+	Notes    []string `json:"advice,omitempty"` // what is wrong with it, and what to do
 }
 
 // ResultShares is how merchants share RESULTS.
@@ -171,7 +183,7 @@ type Unlocked struct {
 	Vault string `json:"vault"`
 	// it was unlocked before; the shares were checked all the same
 	Already   bool   `json:"already"`
-	Clock     string `json:"clock"`          // as in Status
+	Clock     string `json:"message"`        // as in Messages
 	Confirmed bool   `json:"clockConfirmed"` // by this call
 	// LedgerConfirmed reports that this call put the custodians' word into the log for a journal
 	// that was in doubt.

@@ -9,5 +9,5 @@ type JournalPlace struct {
 	// entries from First up to Read were read there since the unlock, and are as they were written
 	Read    int64  `json:"read"`
 	Percent int64  `json:"percent"` // how full it is
-	Problem string `json:"problem,omitempty"`
+	Problem string `json:"message,omitempty"`
 }

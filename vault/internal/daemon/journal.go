@@ -261,6 +261,11 @@ func (u *unlocked) closeJournal() error {
 	return errors.Join(all...)
 }
 
+// journalReady reports whether no journal keeps requests or bags waiting.
+func (u *unlocked) journalReady() bool {
+	return u.journal == nil || u.journal.Ready() == nil && u.waitsForJournal() == nil
+}
+
 // journalText describes for the status where the log is, and how far.
 func (u *unlocked) journalText() string {
 	var parts []string

@@ -29,11 +29,12 @@ func (d *Daemon) State() (control.Status, error) {
 	}
 	s.Locked = false
 	s.Clock, s.Channel, s.Acquirer = clockText(d.ring), "connected", "ready"
-	if !u.channel.Connected() {
+	s.Ready = &control.Ready{Clock: s.Clock == string(keyring.ClockSteady), Channel: u.channel.Connected(), Acquirer: true, Journal: u.journalReady()}
+	if !s.Ready.Channel {
 		s.Channel = "not connected; it is tried again and again"
 	}
 	if err := u.acquirer.Ready(); err != nil {
-		s.Acquirer = err.Error()
+		s.Acquirer, s.Ready.Acquirer = err.Error(), false
 	} else {
 		showSilence(&s, u.engine)
 	}
@@ -62,6 +63,7 @@ func showSilence(s *control.Status, e *settle.Engine) {
 	if since.IsZero() {
 		return
 	}
+	s.Ready.Acquirer = false
 	s.HostSilent = &control.Silence{Since: envelope.At(since), Messages: messages}
 	s.Acquirer = fmt.Sprintf("silent since %s: it takes messages and answers none; new authorisations wait until it "+
 		"answers one that is repeated", since.UTC().Format(time.RFC3339))

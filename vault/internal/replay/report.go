@@ -36,7 +36,7 @@ type Report struct {
 	// statements and files that agree with the log
 	Compared int `json:"compared"`
 	// statements that say nothing about these entries
-	Not    []string         `json:"notCompared"`
+	Not    []string         `json:"messages"`
 	Events map[string]int64 `json:"events"` // opened, by kind
 	// integrity findings that the vault itself logged
 	Found map[book.Finding]uint64 `json:"found"`
@@ -47,7 +47,7 @@ type Report struct {
 	Findings []Finding `json:"findings"` // at most maxFindings
 	Count    int       `json:"count"`    // of all findings
 	// why entries that open were not folded
-	Gap string `json:"gap,omitempty"`
+	Gap string `json:"message,omitempty"`
 }
 
 // Sums are what the payments come to, counted anew.
@@ -69,7 +69,7 @@ type Money struct {
 // Finding is one thing that does not hold.
 type Finding struct {
 	Index int64  `json:"index"` // of the entry; -1 for the log as a whole
-	What  string `json:"what"`
+	What  string `json:"message"`
 }
 
 // maxFindings bounds a report.

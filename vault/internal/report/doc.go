@@ -15,7 +15,7 @@ type Report struct {
 	Vault string        `json:"vault"`
 	Made  envelope.Time `json:"made"`
 	// a batch's name, or what the batches have in common
-	Subject  string `json:"subject"`
+	Subject  string `json:"message"`
 	Merchant string `json:"merchant,omitempty"` // the only one whose batches were asked for
 	// of a period: the first UTC day on which its batches were closed, YYYY-MM-DD
 	From string `json:"from,omitempty"`

@@ -23,11 +23,12 @@ const (
 	StepSentAgain    StepKind = "sent-again"    // a person had its message sent again
 	StepReversal     StepKind = "reversal-sent" // the first reversal to the acquirer's host
 	StepBatchClosed  StepKind = "batch-closed"
+	StepAdjusted     StepKind = "adjusted"     // a line of its batch names it: the acquirer has it otherwise
 	StepFile         StepKind = "file-written" // the settlement file with the bank entry
 	StepBatchSettled StepKind = "batch-settled"
 )
 
-var stepOrder = []StepKind{StepReceived, StepRequest, StepResult, StepOperation, StepDecision, StepSentAgain, StepReversal, StepBatchClosed, StepFile, StepBatchSettled}
+var stepOrder = []StepKind{StepReceived, StepRequest, StepResult, StepOperation, StepDecision, StepSentAgain, StepReversal, StepBatchClosed, StepAdjusted, StepFile, StepBatchSettled}
 
 // Step is one thing that happened to a payment. Members that its kind has not are absent.
 type Step struct {
@@ -90,6 +91,11 @@ func Timeline(p book.Payment, around Around) []Step {
 	}
 	if b := around.Batch; b.Number != 0 {
 		add(Step{Time: b.Closed, Kind: StepBatchClosed, Batch: b.ID()})
+		for _, l := range b.Lines {
+			if l.Payment == p.ID {
+				add(Step{Time: l.Time, Kind: StepAdjusted, Actor: l.Actor, Reason: l.Reason, Evidence: l.Evidence, Corrects: l.Corrects, Batch: b.ID()})
+			}
+		}
 		add(Step{Time: b.Settled, Kind: StepBatchSettled, Batch: b.ID()})
 	}
 	add(Step{Time: around.File.Written, Kind: StepFile, File: around.File.Name})

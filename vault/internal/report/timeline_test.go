@@ -27,19 +27,20 @@ func TestTimelineIsInOrder(t *testing.T) {
 			{Time: later, Kind: StepResult, Result: 2, Status: envelope.StatusReversed}, {Time: later, Kind: StepResult, Result: 3, Status: envelope.StatusSettled}},
 		Operations: []book.Payment{{Merchant: "shop-1", ID: "void", Received: later, Operation: envelope.OpVoid}},
 		// and not settled
-		Batch: book.Batch{Number: 3, Method: book.MethodCard, Closed: later},
-		File:  book.File{Name: "file-1", Written: later},
+		Batch: book.Batch{Number: 3, Method: book.MethodCard, Closed: later,
+			Lines: []book.Adjustment{{Time: later, Payment: "another"}, {Time: later, Payment: "sale", Actor: "user:ann", Reason: "case 9"}}},
+		File: book.File{Name: "file-1", Written: later},
 	})
 	var kinds []StepKind
 	for _, s := range steps {
 		kinds = append(kinds, s.Kind)
 	}
-	want := []StepKind{StepReceived, StepRequest, StepResult, StepOperation, StepDecision, StepSentAgain, StepReversal, StepResult, StepBatchClosed, StepFile, StepResult}
+	want := []StepKind{StepReceived, StepRequest, StepResult, StepOperation, StepDecision, StepSentAgain, StepReversal, StepResult, StepBatchClosed, StepAdjusted, StepFile, StepResult}
 	if !slices.Equal(kinds, want) {
 		t.Errorf("steps %v, want %v", kinds, want)
 	}
 	if !reflect.DeepEqual(steps[1], Step{Time: began, Kind: StepRequest, Trace: trace}) || steps[2].Entry != &entry || steps[3].Payment != "shop-1/void" ||
-		steps[4].Reason != "ticket 1" || steps[8].Batch != "card-000003" {
+		steps[4].Reason != "ticket 1" || steps[8].Batch != "card-000003" || steps[9].Reason != "case 9" {
 		t.Errorf("steps %+v", steps)
 	}
 }
