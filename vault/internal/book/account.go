@@ -53,8 +53,7 @@ type Block struct {
 
 // blocksAccount reports whether a return reason blocks the account: closed (R02), no account (R03),
 // invalid number (R04), authorisation revoked (R07), not authorised (R10, R29). Logs are folded
-// again with this list, so it never changes: what NACHA says otherwise one day comes as a member of
-// the event.
+// again with this list, so it never changes: later NACHA rules come as a member of the event.
 func blocksAccount(reason string) bool {
 	switch reason {
 	case "R02", "R03", "R04", "R07", "R10", "R29":
@@ -154,8 +153,8 @@ func (f *fold) changed(id string, op envelope.Operation, status envelope.Status,
 	return f.issue(p, status, envelope.CodeOK)
 }
 
-// replace puts the account of an update in the place of a stored one, and reports whether both are
-// of a bank. What was noted of the old is over.
+// replace puts the account of an update in place of a stored one and clears what was noted of the
+// old. It reports whether both are of a bank.
 func (t *Token) replace(update Payment, uncompared bool) bool {
 	if t.Method != MethodBank || update.Way() != MethodBank || update.Fingerprint == "" {
 		return false

@@ -6,13 +6,12 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// codeApproved is the code that approves a request, and says of an advice that it is done, in every
-// log. What other codes mean is the word of the acquirer's dialect at the time, which the events
-// keep.
+// codeApproved approves a request, or says that an advice is done, in every log. Other codes mean
+// what the acquirer's dialect said at the time, which the events keep.
 var codeApproved = envelope.ISOCode("00")
 
-// Retired returns why an event of this form is not written any more, though logs from before have
-// it; nil of all others. The fold takes it for ever: what was told on its strength stays told.
+// Retired returns why an event of this form is not written any more, though older logs have it; nil
+// of all others. The fold always accepts it: results that rest on it stay as they are.
 func Retired(b Body) error {
 	if answer, ok := b.(CaptureAnswered); ok && !answer.Stands && answer.Code != codeApproved {
 		return misfit("an answer to capture %s cannot decline it: an advice is repeated, or a person decides",
@@ -21,8 +20,7 @@ func Retired(b Body) error {
 	return nil
 }
 
-// unknownCode is what a result says whose outcome is unknown: what the host answered, or that it
-// did not.
+// unknownCode is the code of a result with an unknown outcome: the host's answer, or none.
 func unknownCode(answer envelope.Code) (envelope.Code, error) {
 	switch {
 	case answer == "":
@@ -33,8 +31,7 @@ func unknownCode(answer envelope.Code) (envelope.Code, error) {
 	return answer, nil
 }
 
-// unsettled notes the answer to the newest of so many tries of p's advice; none where there was
-// none.
+// unsettled notes the answer, if any, to the newest of so many tries of p's advice.
 func unsettled(p *Payment, tries int, answer envelope.Code) error {
 	if answer != "" && !isAnswer(answer) {
 		return misfit("%s is no code of field 39", answer)

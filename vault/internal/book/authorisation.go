@@ -24,7 +24,7 @@ type AuthorisationIntended struct {
 // Kind implements Body.
 func (AuthorisationIntended) Kind() string { return "authorisation-intended" }
 
-// AuthorisationAnswered is the host's word on a sale, authorisation or refund: field 39 and, when
+// AuthorisationAnswered is the host's answer to a sale, authorisation or refund: field 39 and, when
 // approved, field 38.
 type AuthorisationAnswered struct {
 	ID       string        `json:"id"`
@@ -103,8 +103,7 @@ func (f *fold) answered(b AuthorisationAnswered) error {
 	return f.stands(p, envelope.StatusApproved)
 }
 
-// stands is a sale, authorisation or refund that the host approved, by its answer or by a person's
-// word.
+// stands ends a sale, authorisation or refund that the host, or a person, says is approved.
 func (f *fold) stands(p Payment, status envelope.Status) error {
 	to := StageApproved
 	if p.Flow() == FlowAuthorise {

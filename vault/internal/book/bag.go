@@ -70,16 +70,16 @@ type BagCommitted struct {
 	Previous string           `json:"previous"`
 	After    *envelope.BagRef `json:"after,omitempty"`
 	Window   int              `json:"window"`
-	Received int              `json:"received"` // envelopes taken for the first time
+	Received int              `json:"received"` // envelopes accepted
 	Repeated int              `json:"repeated"` // that were here already
-	Rejected int              `json:"rejected"` // of which the merchant was told so
+	Rejected int              `json:"rejected"` // with a result to the merchant
 	Ignored  int              `json:"ignored"`  // forged or not envelopes at all
 }
 
 // Kind implements Body.
 func (BagCommitted) Kind() string { return "bag-committed" }
 
-// bag remembers a bag's digest and moves its run's position on, as far as no number is missing.
+// bag remembers a bag's digest and moves its run's position up to the first missing number.
 func (f *fold) bag(b BagCommitted) error {
 	digest := f.event.Evidence
 	if digest == "" || b.Number == 0 {
@@ -135,7 +135,7 @@ func (f *fold) beginRun(relay, run string) (Run, error) {
 	return Run{Relay: relay, ID: run, Before: before, Latest: f.event.Time}, TheVault.Put(f.State, v)
 }
 
-// absorb moves the position over the bags that came ahead of it and are next to it now.
+// absorb moves the position over the bags ahead of it that now follow it.
 func (r *Run) absorb() {
 	for {
 		digest, next := r.Ahead[r.Number+1]
@@ -151,7 +151,7 @@ func (r *Run) absorb() {
 	}
 }
 
-// missing moves the position over numbers none of which came. The bag after them must be there, or
+// missing moves the position over numbers that never came. The bag after them must be there, or
 // come in this transaction.
 func (f *fold) missing(b IntegrityFound) error {
 	run, known, err := f.Run(b.Relay, b.Run)

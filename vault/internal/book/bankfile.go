@@ -65,7 +65,7 @@ var Files = &Table[string, File]{Name: "files", Line: "file", Key: func(f File) 
 // File returns a settlement or answer file.
 func (s *State) File(name string) (File, bool, error) { return Files.Get(s, name) }
 
-// File is a settlement file that was made, or an answer file that was taken.
+// File is a settlement file that was made, or an answer file that was imported.
 type File struct {
 	// of a settlement file its name in the outbox; of an answer its digest
 	Name    string        `json:"name"`
@@ -120,7 +120,7 @@ func (FileWritten) Kind() string { return "file-written" }
 
 // AnswerTaken reports that what is ours of an answer file of the bank was applied: its returns,
 // changes and acknowledgements are the events beside it. A file of which something was left may be
-// taken again, for what could not be applied may be later.
+// imported again.
 type AnswerTaken struct {
 	Name    string        `json:"name"` // as the operator gave it, without directories
 	Digest  string        `json:"digest"`
@@ -134,13 +134,13 @@ type AnswerTaken struct {
 // Kind implements Body.
 func (AnswerTaken) Kind() string { return "answer-taken" }
 
-// MaxAnswersLeft bounds AnswerTaken.Left, so that an event fits where the log goes. The file, by
-// its digest, has the others.
+// MaxAnswersLeft bounds AnswerTaken.Left, so that an event fits into the log. The file has the
+// others.
 const MaxAnswersLeft = 200
 
 // AnswerLeft is an entry of an answer file that was not applied.
 type AnswerLeft struct {
-	Record  int    `json:"record"`          // place in the file, from 1
+	Record  int    `json:"record"`          // index in the file, from 1
 	Trace   string `json:"trace,omitempty"` // 15 digits, where it is a number of our bank
 	Code    string `json:"code,omitempty"`  // R01 to R99, C01 to C99
 	Problem string `json:"problem"`         // why, in words
@@ -187,7 +187,7 @@ func (c FileCounter) next(day string) int {
 	return 1
 }
 
-// NextFile returns the modifier, from 1, of the next settlement file of a day; above MaxFilesPerDay
+// NextFile returns the modifier, from 1, of a day's next settlement file; above MaxFilesPerDay
 // there is none.
 func (v Vault) NextFile(day string) int { return v.Files.next(day) }
 
@@ -247,8 +247,8 @@ func (f *fold) answerTaken(b AnswerTaken) error {
 	return Files.Put(f.State, File{Name: b.Digest, Stage: FileTaken, Digest: b.Digest, Created: b.Created, Entries: b.Items, Written: f.event.Time, Left: b.LeftCount})
 }
 
-// FileMadeAgain says, before it appears, that a settlement file which was out is put into the
-// outbox once more, byte for byte: a person said that the bank has not got it. It changes nothing.
+// FileMadeAgain says, before it appears, that a settlement file that was out goes into the outbox
+// once more, byte for byte: a person said that the bank has not got it. It changes nothing.
 type FileMadeAgain struct {
 	Name string `json:"name"`
 }

@@ -9,12 +9,11 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// MaxBatch is the last number of a batch, of either method: six digits on the wire to the acquirer.
-// No number is used twice.
+// MaxBatch is the last number of a batch: six digits on the wire to the acquirer, none used twice.
 const MaxBatch = 999_999
 
-// MayOpenBatch reports whether there is a number left for another batch. Without, what would join
-// one is refused (result code limit).
+// MayOpenBatch reports whether a number is left for another batch. If not, what would join one is
+// refused (result code limit).
 func (v Vault) MayOpenBatch() bool { return v.NextBatch <= MaxBatch }
 
 // BatchStage is where a batch stands.
@@ -46,11 +45,11 @@ type Batch struct {
 	Closed   envelope.Time `json:"closed,omitzero"`
 	Settled  envelope.Time `json:"settled,omitzero"`
 	Totals   []Total       `json:"totals,omitempty"` // of what stands, by currency, sorted
-	// sum of the numbers of what stands, modulo 10^10: reports whether it is the same payments
+	// sum of the numbers of what stands, modulo 10^10: shows whether it is the same payments
 	HashTotal uint64 `json:"hashTotal,omitempty"`
 	// authorising, capturing, voiding: answers to come
 	Outstanding int64 `json:"outstanding,omitempty"`
-	// unknown or manual: reversals, or a person's word, to come
+	// unknown or manual: reversals, or a person's decision, to come
 	Unresolved int64 `json:"unresolved,omitempty"`
 	Done       int64 `json:"done,omitempty"` // payments settled
 	// bank: entries whose account could not be opened for the file
@@ -175,8 +174,7 @@ func (f *fold) batchOpened(b BatchOpened) error {
 	return Batches.Put(f.State, Batch{Number: b.Batch, Merchant: m.ID, Method: b.Method, Stage: BatchOpen, Opened: f.event.Time})
 }
 
-// open is where the merchant has the number of its open batch of a method, nil for a method that is
-// none.
+// open is where the merchant keeps the number of its open batch; nil for an unknown method.
 func (m *Merchant) open(method Method) *uint32 {
 	switch method {
 	case MethodCard:
@@ -248,8 +246,8 @@ func (f *fold) batchSettled(b BatchSettled) error {
 	return f.inBatch(b.Batch, BatchFixed, func(batch Batch) Batch { batch.Stage, batch.Settled = BatchDone, f.event.Time; return batch })
 }
 
-// ready reports whether the batch's payments may be called settled: what is expected at the
-// acquirer was agreed, or its file is out.
+// ready reports whether the batch's payments may be settled: what is expected at the acquirer was
+// agreed, or its file is out.
 func (f *fold) ready(b Batch) (bool, error) {
 	if b.Method != MethodBank {
 		return slices.Equal(b.Expected(), b.Agreed), nil

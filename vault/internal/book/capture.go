@@ -18,9 +18,8 @@ type CaptureIntended struct {
 // Kind implements Body.
 func (CaptureIntended) Kind() string { return "capture-intended" }
 
-// CaptureAnswered is the host's 0230 that says that the capture is booked. Logs from before 2026-12
-// also have it with other codes and without Stands: there it declined the capture, which is not
-// written any more (Retired).
+// CaptureAnswered is the host's 0230 that says that the capture is booked. In logs from before
+// 2026-12 one without Stands and with another code declined the capture (see [Retired]).
 type CaptureAnswered struct {
 	ID       string        `json:"id"`
 	Code     envelope.Code `json:"code"` // iso-XX
@@ -32,8 +31,7 @@ type CaptureAnswered struct {
 // Kind implements Body.
 func (CaptureAnswered) Kind() string { return "capture-answered" }
 
-// CaptureAbandoned reports that no try was answered, or that the answer was that none can help: a
-// person decides.
+// CaptureAbandoned reports that no try was answered, or that none can help: a person decides.
 type CaptureAbandoned struct {
 	ID    string        `json:"id"`
 	Tries int           `json:"tries"`

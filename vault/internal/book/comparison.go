@@ -2,22 +2,20 @@ package book
 
 import "nightdrop/shared/envelope"
 
-// Bounds of answers that depend on equality with an account that whoever asks may not know
-// (ops/docs/threat-model.md): who holds a storefront's key could otherwise find the number behind a
-// masked result by trying.
+// Bounds of answers that depend on equality with an account that the asker may not know
+// (ops/docs/threat-model.md): whoever holds a storefront's key could find a masked number by
+// trying.
 const (
 	// MaxMismatches is how many refunds of one payment may name another account than the one that
-	// paid: enough for a typing error and the card that was issued instead. Then refunds of it that
-	// name an account get the result code limit.
+	// paid: enough for a typing error and a replaced card. Further ones get the result code limit.
 	MaxMismatches = 3
 	// MaxMismatchesPerDay is the same over all of a merchant's payments in a UTC day, for one card
-	// may have paid many times. Behind a mask of six and four digits of sixteen there are 100,000
-	// numbers that pass the check digit: at 20 a day, thirteen years.
+	// may have paid often. A mask of six and four digits of sixteen leaves 100,000 numbers that
+	// pass the check digit: at 20 a day, thirteen years.
 	MaxMismatchesPerDay = 20
-	// MaxBlockComparisons is how many bank accounts that a merchant's envelopes give are held
-	// against the accounts that returns have blocked, in a UTC day. Those above it are held against
-	// them when their file is made, where every try has become an entry that the bank answers
-	// itself: nobody's payment is refused for the bound.
+	// MaxBlockComparisons is how many bank accounts from a merchant's envelopes are compared in a
+	// UTC day with those that returns have blocked. Those above it are compared when their file is
+	// made, where every try is an entry that the bank answers itself: no payment is refused for it.
 	MaxBlockComparisons = 100
 )
 
@@ -38,8 +36,8 @@ func (c Comparisons) at(now envelope.Time) Comparisons {
 	return c
 }
 
-// MayCompare reports whether the account of a refund of p may be compared with p's: neither the
-// payment's mismatches nor the merchant's of the day are used up.
+// MayCompare reports whether the account of a refund of p may be compared with p's: mismatches of
+// the payment, and of the merchant's day, are left.
 func (m Merchant) MayCompare(p Payment, now envelope.Time) bool {
 	return p.Mismatches < MaxMismatches && !m.MismatchesUsedUp(now)
 }
@@ -49,8 +47,7 @@ func (m Merchant) MismatchesUsedUp(now envelope.Time) bool {
 	return m.Compared.at(now).Mismatches >= MaxMismatchesPerDay
 }
 
-// MayCompareBlocks reports whether another bank account that was given may be held against the
-// block list today.
+// MayCompareBlocks reports whether another bank account may be compared with the block list today.
 func (m Merchant) MayCompareBlocks(now envelope.Time) bool {
 	return m.Compared.at(now).Blocks < MaxBlockComparisons
 }
@@ -64,8 +61,7 @@ func (c Comparisons) withBlock(now envelope.Time) (Comparisons, error) {
 	return c, nil
 }
 
-// compared counts the comparisons that a rejection reports. What a log of before they were counted
-// says is none.
+// compared counts the comparisons that a rejection reports; older logs report none.
 func (f *fold) compared(b EnvelopeRejected) error {
 	if !b.Mismatch && !b.Compared {
 		return nil

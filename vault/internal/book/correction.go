@@ -7,18 +7,17 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// Decision is a person's word on what became of a payment at the acquirer.
+// Decision is what a person decided became of a payment at the acquirer.
 type Decision struct {
 	Time     envelope.Time   `json:"time"`
 	Actor    string          `json:"actor"` // "user:NAME"
 	As       envelope.Status `json:"as"`
 	Reason   string          `json:"reason"`
 	Evidence string          `json:"evidence,omitempty"` // hex SHA-256 of what proves it
-	Corrects bool            `json:"corrects,omitempty"` // it corrects an earlier word
+	Corrects bool            `json:"corrects,omitempty"` // it corrects an earlier decision
 }
 
-// Decided is what people said became of a payment, and where that differs from what its merchant
-// was told.
+// Decided is what people decided about a payment, and where that differs from its results.
 type Decided struct {
 	Decisions []Decision `json:"decisions,omitempty"` // oldest first
 	// it stands at the host, though its merchant was told otherwise
@@ -27,8 +26,7 @@ type Decided struct {
 	InTotals bool `json:"inTotals,omitempty"`
 }
 
-// MaxDecisions bounds Decided.Decisions: who is wrong more often than this needs the acquirer's
-// help, not another event.
+// MaxDecisions bounds Decided.Decisions: who needs more needs the acquirer's help, not an event.
 const MaxDecisions = 16
 
 // Way is what a card batch is agreed with its acquirer by.
@@ -41,8 +39,8 @@ const (
 	ByWord    Way = "none"    // a person says so
 )
 
-// Adjustment is one line of a batch: a difference between its fixed totals and what stands at the
-// acquirer, that a person has accepted.
+// Adjustment is one line of a batch: a difference, accepted by a person, between its fixed totals
+// and what stands at the acquirer.
 type Adjustment struct {
 	Time  envelope.Time `json:"time"`
 	Actor string        `json:"actor"`
@@ -60,8 +58,8 @@ const MaxAdjustments = 500
 // MayAdjust reports whether the batch has room for another line.
 func (b Batch) MayAdjust() bool { return len(b.Lines) < MaxAdjustments }
 
-// Expected is what stands at the acquirer by what the ledger knows: the batch's totals and its
-// adjustment lines, by currency, sorted.
+// Expected is what the ledger expects at the acquirer: the batch's totals and its adjustment lines,
+// by currency, sorted.
 func (b Batch) Expected() []Total {
 	if len(b.Lines) == 0 {
 		return b.Totals
@@ -88,8 +86,8 @@ func sum(a, b Total) Total {
 		CreditAmount: a.CreditAmount + b.CreditAmount}
 }
 
-// MayTake reports whether the batch can come to what it comes to with another line: no less than
-// nothing, and no sums of no payments.
+// MayTake reports whether the batch's totals stay possible with another line: nothing below zero,
+// and no sums of no payments.
 func (b Batch) MayTake(difference Total) bool {
 	b.Lines = append(slices.Clip(b.Lines), Adjustment{Total: difference})
 	t, still := totalOf(b.Expected(), difference.Currency)
@@ -115,8 +113,7 @@ func (p Payment) standsAs() envelope.Status {
 	return envelope.StatusApproved
 }
 
-// fellAs is what the merchant is told, or was told, of a card payment that does not stand, and
-// where it then is.
+// fellAs is the result of a card payment that does not stand, and its stage then.
 func (p Payment) fellAs() (envelope.Status, Stage) {
 	switch {
 	case p.Flow() == FlowCapture:
@@ -127,9 +124,9 @@ func (p Payment) fellAs() (envelope.Status, Stage) {
 	return envelope.StatusReversed, StageReversed
 }
 
-// Corrections lists what a person may say in correction of what a person said of p. void is the
-// payment that takes p back, the zero Payment where there is none. What the acquirer itself
-// answered is not corrected: a batch that differs because of it is adjusted.
+// Corrections lists the corrections that a person may make to what a person said of p. void is the
+// payment that takes p back, or the zero Payment. What the acquirer itself answered is not
+// corrected: a batch that differs because of it is adjusted.
 func (p Payment) Corrections(void Payment) []envelope.Status {
 	if p.Way() == MethodBank || !p.decided(void) {
 		return nil
@@ -155,15 +152,14 @@ func (p Payment) Corrections(void Payment) []envelope.Status {
 	return nil
 }
 
-// MayReverse reports whether a person may order that p is taken back at the host: by its word it
+// MayReverse reports whether a person may order p's reversal at the host: a person said that it
 // stands there, though its merchant was told otherwise.
 func (p Payment) MayReverse() bool {
 	_, at := p.fellAs()
 	return p.AtHost && p.Stage == at
 }
 
-// decided reports whether a person said what became of p. Logs of before decisions were remembered
-// know it by the code alone.
+// decided reports whether a person said what became of p; in older logs the code alone shows it.
 func (p Payment) decided(void Payment) bool {
 	if len(p.Decisions) > 0 {
 		return true
@@ -179,28 +175,27 @@ func (p Payment) decided(void Payment) bool {
 	return false
 }
 
-// PaymentCorrected is a person's word against an earlier one of a person. While the payment's batch
-// is open it moves the payment; what stands at the host though its merchant was told otherwise is
-// reversed there. Afterwards totals stand, and it is an adjustment line of the batch. Nobody who
-// was told that a payment does not stand is ever told that it does.
+// PaymentCorrected is a person's correction of an earlier decision. While the payment's batch is
+// open it moves the payment, and what stands at the host though its merchant was told otherwise is
+// reversed there. Afterwards totals stand, and it is an adjustment line of the batch. No merchant
+// that was told that a payment does not stand is ever told that it does.
 type PaymentCorrected struct {
 	ID     string          `json:"id"`
 	As     envelope.Status `json:"as"`     // see Corrections
 	Reason string          `json:"reason"` // 1 to 200 printable ASCII
-	// Reverse orders that what stands at the host is taken back there though its batch is closed.
+	// Reverse orders the reversal of what stands at the host though its batch is closed.
 	Reverse bool `json:"reverse,omitempty"`
 }
 
 // Kind implements Body.
 func (PaymentCorrected) Kind() string { return "payment-corrected" }
 
-// BatchAdjusted accepts a named difference between a closed card batch and what stands at the
-// acquirer.
+// BatchAdjusted accepts a named difference between a closed card batch and the acquirer.
 type BatchAdjusted struct {
 	Batch uint32 `json:"batch"`
 	// what the acquirer has more than the ledger; less where it is negative
 	Total Total `json:"total"`
-	// id of the payment that it is about; none where it is about no one of ours
+	// id of the payment that it is about; none where it is about none of ours
 	Payment string `json:"payment,omitempty"`
 	Reason  string `json:"reason"` // 1 to 200 printable ASCII
 }
@@ -208,25 +203,25 @@ type BatchAdjusted struct {
 // Kind implements Body.
 func (BatchAdjusted) Kind() string { return "batch-adjusted" }
 
-// BatchAgreed stands in place of a host's 0510: a listing of the acquirer that agrees, whose digest
-// is the event's evidence, or a person's word.
+// BatchAgreed stands for a host's 0510: a listing of the acquirer that agrees, whose digest is the
+// event's evidence, or a person's statement.
 type BatchAgreed struct {
 	Batch  uint32  `json:"batch"`
 	By     Way     `json:"by"`
 	Totals []Total `json:"totals"`           // what stands at the acquirer, by currency, sorted
-	Reason string  `json:"reason,omitempty"` // of a person's word: 1 to 200 printable ASCII
+	Reason string  `json:"reason,omitempty"` // of a person's statement: 1 to 200 printable ASCII
 }
 
 // Kind implements Body.
 func (BatchAgreed) Kind() string { return "batch-agreed" }
 
-// decide keeps a person's word with the payment that it is about.
+// decide keeps a person's decision with its payment.
 func (f *fold) decide(p *Payment, as envelope.Status, reason string, corrects bool) {
 	p.Decisions = append(slices.Clip(p.Decisions), Decision{Time: f.event.Time, Actor: f.event.Actor, As: as, Reason: reason,
 		Evidence: f.event.Evidence, Corrects: corrects})
 }
 
-// corrected does what a person says against an earlier word.
+// corrected applies a person's correction of an earlier decision.
 func (f *fold) corrected(b PaymentCorrected) error {
 	p, err := f.step(b.ID)
 	if err != nil {
@@ -261,9 +256,9 @@ func (f *fold) corrected(b PaymentCorrected) error {
 	return f.fallsAfterAll(p, batch)
 }
 
-// standsAfterAll is a payment that stands at the host though its merchant was told otherwise, and
-// is told nothing now: it is taken back there, or, where that is too late or was not answered, it
-// is an adjustment line.
+// standsAfterAll handles a payment that stands at the host though its merchant was told otherwise.
+// It issues no result: the payment is reversed there or, where that is too late or was not
+// answered, becomes an adjustment line.
 func (f *fold) standsAfterAll(p Payment, reverse bool) error {
 	p.AtHost = true
 	if p.Stage == StageManual {
@@ -281,8 +276,7 @@ func (f *fold) standsAfterAll(p Payment, reverse bool) error {
 	return f.settleLine(p, at)
 }
 
-// settleLine takes p to a stage of which its merchant is told nothing, and makes the batch's line
-// about it what is true then.
+// settleLine takes p to a stage without a result, and brings the batch's line about it up to date.
 func (f *fold) settleLine(p Payment, at Stage) error {
 	if err := f.moveTo(&p, at); err != nil {
 		return err
@@ -293,8 +287,8 @@ func (f *fold) settleLine(p Payment, at Stage) error {
 	return f.put(p)
 }
 
-// fallsAfterAll is a payment that does not stand at the host though its merchant was told that it
-// does, and is told so now.
+// fallsAfterAll handles a payment that does not stand at the host though its merchant was told that
+// it does, and issues the result that says so.
 func (f *fold) fallsAfterAll(p Payment, batch Batch) error {
 	if batch.Fixed() {
 		p.InTotals = true
@@ -341,15 +335,15 @@ func settledNow(p Payment) int64 {
 	return 0
 }
 
-// tookBack ends the correction of a payment that was taken back at the host: it is where its
-// merchant was told long ago.
+// tookBack ends the correction of a payment that was reversed at the host: its stage is the one
+// that its merchant was told long ago.
 func (f *fold) tookBack(p Payment, code envelope.Code) error {
 	_, at := p.fellAs()
 	p.AtHost, p.Code = false, code
 	return f.settleLine(p, at)
 }
 
-// line makes the batch's line about p what is true now: none where totals and host agree about it.
+// line brings the batch's line about p up to date: none where totals and host agree about it.
 func (f *fold) line(p Payment) error {
 	if p.Batch == 0 {
 		return nil
@@ -367,7 +361,7 @@ func (f *fold) line(p Payment) error {
 }
 
 // outOfTotals is 1 of a payment that stands at the host and not in its batch's totals, -1 the other
-// way round, and 0 where they agree, or where a reversal is to make them agree.
+// way round, and 0 where they agree or a reversal will make them agree.
 func (p Payment) outOfTotals() int64 {
 	switch {
 	case p.AtHost == p.InTotals, p.Stage == StageCorrecting, p.Stage == StageManual:
@@ -378,8 +372,8 @@ func (p Payment) outOfTotals() int64 {
 	return -1
 }
 
-// held holds what the host said against the batch's lines: totals that are what is expected now are
-// agreed, others are asked for again.
+// held compares the host's totals with the batch's lines: those that are now expected are agreed,
+// others are asked for again.
 func (b *Batch) held() {
 	if b.Stage != BatchFixed && b.Stage != BatchDiffers {
 		return
@@ -400,8 +394,7 @@ func (b *Batch) held() {
 	}
 }
 
-// unsettled reads a card batch of the event's merchant whose content is fixed and that is not
-// settled.
+// unsettled reads a closed card batch of the event's merchant that is not settled.
 func (f *fold) unsettled(number uint32) (Batch, error) {
 	b, ok, err := f.Batch(number)
 	if err != nil {
@@ -436,7 +429,7 @@ func (f *fold) adjusted(b BatchAdjusted) error {
 	return Batches.Put(f.State, batch)
 }
 
-// agreed takes a listing or a person's word in place of a host's 0510.
+// agreed accepts a listing or a person's statement instead of a host's 0510.
 func (f *fold) agreed(b BatchAgreed) error {
 	batch, err := f.unsettled(b.Batch)
 	if err != nil {

@@ -1,8 +1,8 @@
 // Package book is the arithmetic of the vault: the events that can happen to merchants, keys, bags,
-// payments and batches, the states that these have, and the fold that turns the one into the other.
-// It does no I/O, reads no clock and holds no account data, so that the ledger (which commits
-// events as they happen) and an auditor's replay (which reads them back from an exported log) run
-// the very same code and must reach the same totals.
+// payments and batches, their states, and the fold that makes the states from the events. It does
+// no I/O, reads no clock and holds no account data, so that the ledger (which commits events as
+// they happen) and an auditor's replay (of an exported log) run the same code and reach the same
+// totals.
 //
 // The way of a card sale:
 //

@@ -8,14 +8,14 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// Entries are kept by trace number. The fold never reads them: they are for whoever reads answer
-// files, and a saved state has none.
+// Entries are kept by trace number, for readers of answer files. The fold never reads them, and a
+// saved state has none.
 var Entries = &Table[string, Entry]{Name: "entries", Key: func(e Entry) string { return e.Trace }, Bytes: named}
 
 // Entry returns the payment of a trace number.
 func (s *State) Entry(trace string) (Entry, bool, error) { return Entries.Get(s, trace) }
 
-// Entry is which payment a trace number is of.
+// Entry names the payment of a trace number.
 type Entry struct {
 	Trace    string `json:"trace"` // 15 digits: ODFI and sequence
 	Merchant string `json:"merchant"`
@@ -43,8 +43,8 @@ type EntryIntended struct {
 	// identification under which the bank gets it; older logs do not say
 	Company string `json:"company,omitempty"`
 
-	// Masked and Fingerprint are of the account that it goes to, where an update has put another in
-	// the place of the stored one since.
+	// Masked and Fingerprint are of the account that it goes to, where an update has replaced the
+	// stored one since.
 	Masked      string `json:"masked,omitempty"`
 	Fingerprint string `json:"fingerprint,omitempty"`
 }
@@ -222,8 +222,7 @@ func (f *fold) entryAcknowledged(b EntryAcknowledged) error {
 	return f.put(p)
 }
 
-// returned takes the bank's word that an entry came back. An account whose return says that it must
-// not be used is blocked.
+// returned applies the bank's return of an entry. Some reasons block the account.
 func (f *fold) returned(b PaymentReturned) error {
 	p, err := f.step(b.ID)
 	if err != nil {

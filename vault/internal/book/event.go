@@ -11,10 +11,9 @@ import (
 	"nightdrop/vault/internal/quickjson"
 )
 
-// Event is one state change: who did it, from where, what for, on which evidence, and the change
-// itself. It is what the sealed log holds, so its JSON form is permanent: kinds and members are
-// added, never renamed. Events never hold account data beyond the masked number and a keyed
-// fingerprint.
+// Event is one state change: who did it, from where, what for, on which evidence, and the change.
+// The sealed log holds it, so its JSON form is permanent: kinds and members are added, never
+// renamed. It never holds account data beyond the masked number and a keyed fingerprint.
 type Event struct {
 	Time  envelope.Time // when it was committed, by the vault's clock
 	Actor string        // who: "user:NAME" (socket peer), "vault", "relay:NAME", "acquirer"
@@ -63,9 +62,8 @@ func (e Event) MarshalJSON() ([]byte, error) {
 // usualBytes is what most events take.
 const usualBytes = 512
 
-// UnmarshalJSON reads the permanent form. It fails with ErrUnknownKind on a kind of a newer build,
-// and on members that this build does not know: ignoring them would fold to something else than the
-// newer build did.
+// UnmarshalJSON reads the permanent form. It fails with [ErrUnknownKind] on a kind of a newer
+// build, and on unknown members: without them it would fold to something else.
 func (e *Event) UnmarshalJSON(data []byte) error {
 	if d := decoderOf(data); d.quick != nil && d.quick(data, e) {
 		return nil
@@ -93,7 +91,7 @@ type decoder struct {
 	body  func(json.RawMessage) (Body, error) // the body of any other
 }
 
-// decoderOf finds the decoder of an event by its kind, where that is the first member.
+// decoderOf returns the decoder of an event's kind, where that is the first member.
 func decoderOf(data []byte) decoder {
 	rest, ok := bytes.CutPrefix(data, []byte(`{"kind":"`))
 	if !ok {
@@ -103,8 +101,7 @@ func decoderOf(data []byte) decoder {
 	return register[string(kind)].decoder
 }
 
-// decoding is the decoder of a kind of body. What it decodes into is used again: events come by the
-// million.
+// decoding is the decoder of a kind of body. It reuses its target: events come by the million.
 func decoding[B Body]() decoder {
 	used := sync.Pool{New: func() any { return new(wireEvent[B]) }}
 	return decoder{

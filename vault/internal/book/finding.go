@@ -52,7 +52,7 @@ type IntegrityFound struct {
 	Number  uint64  `json:"number,omitempty"`
 	// of bag-missing: the last number of the range that never came
 	Through uint64 `json:"through,omitempty"`
-	Index   int    `json:"index,omitempty"` // place among the bag's envelopes
+	Index   int    `json:"index,omitempty"` // index among the bag's envelopes
 	Detail  string `json:"detail,omitempty"`
 	// of findings that this event stands for; absent: one
 	Count uint64 `json:"count,omitempty"`
@@ -85,12 +85,12 @@ const (
 	FindingJournalLost Finding = "journal-lost"
 )
 
-// FindingMarkMended reports that the high-water mark beside the ledger could not be read, and on
-// whose word the ledger is the newest: then it was written anew.
+// FindingMarkMended reports that the high-water mark beside the ledger was unreadable and was
+// written anew, on the journal's or custodians' evidence that the ledger is the newest.
 const FindingMarkMended Finding = "high-water-mended"
 
-// FindingLedgerRebuilt reports that the ledger was made anew from its own log: its format had
-// changed, or an operator asked for it.
+// FindingLedgerRebuilt reports that the ledger was rebuilt from its own log, for a new format or at
+// an operator's request.
 const FindingLedgerRebuilt Finding = "ledger-rebuilt"
 
 // Findings are kept by number.
@@ -101,8 +101,8 @@ func (s *State) Finding(number uint64) (Found, bool, error) { return Findings.Ge
 
 // Found is an integrity finding as the vault remembers it.
 type Found struct {
-	// Number is the finding's in the vault: one more than how many there were before it. A finding
-	// that reports several takes the numbers from here on, one for each, and is known by the first.
+	// Number is one more than how many findings there were before. A finding that reports several
+	// has the numbers from here on, and is known by the first.
 	Number       uint64           `json:"number"`
 	Time         envelope.Time    `json:"time"`
 	Actor        string           `json:"actor"` // who found it, as in Event
@@ -116,26 +116,26 @@ type Found struct {
 // Open reports whether a person has still to look at it.
 func (f Found) Open() bool { return f.What.Finding.Alarming() && f.Acknowledged == nil }
 
-// Acknowledgement is a person's word that a finding was looked into.
+// Acknowledgement is a person's statement that a finding was looked into.
 type Acknowledgement struct {
 	Time   envelope.Time `json:"time"`
 	Actor  string        `json:"actor"`
 	Reason string        `json:"reason"` // what it was
 }
 
-// FindingAcknowledged is a person's word that a finding was looked into; the event's purpose says
-// what it was. It changes nothing of what was found.
+// FindingAcknowledged is a person's statement that a finding was looked into; the event's purpose
+// says what it was. The finding itself stays.
 type FindingAcknowledged struct {
 	Number uint64 `json:"number"` // of the finding, as in Found
-	// the word is taken back: the finding is open again
+	// the acknowledgement is taken back: the finding is open again
 	Withdrawn bool `json:"withdrawn,omitempty"`
 }
 
 // Kind implements Body.
 func (FindingAcknowledged) Kind() string { return "finding-acknowledged" }
 
-// Alarming reports whether somebody has to look at findings of the kind: others say that something
-// is over, or of people's words.
+// Alarming reports whether somebody has to look at findings of the kind: others report that
+// something is over, or what people stated.
 func (f Finding) Alarming() bool {
 	switch f {
 	case FindingClockConfirmed, FindingHostAnswers, FindingDiskRoom, FindingLedgerConfirmed:
@@ -192,8 +192,8 @@ func counted(counts map[Finding]uint64, kind Finding, n uint64) map[Finding]uint
 	return more
 }
 
-// acknowledged takes a person's word about a finding. A replay that began with a state of before
-// 2026-12 does not have the findings from before it, and then only checks that there were so many.
+// acknowledged notes an acknowledgement, or takes it back. A replay from a state of before 2026-12
+// lacks the findings of before, and only checks that there were so many.
 func (f *fold) acknowledged(b FindingAcknowledged) error {
 	v, err := f.Vault()
 	if err != nil {

@@ -9,12 +9,11 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// ErrTransition is returned when an event does not fit the state: a bug in the caller, or a log
-// that was tampered with.
+// ErrTransition is returned when an event does not fit the state: a caller's bug, or a forged log.
 var ErrTransition = errors.New("event does not fit the state")
 
-// Issued is a result that an event gives its merchant. The ledger seals it, with its place in the
-// log, and sends it.
+// Issued is a result that an event issues. The ledger seals it, with its place in the log, and
+// sends it.
 type Issued struct {
 	Merchant string
 	Serial   uint64        // in the merchant's chain
@@ -25,7 +24,7 @@ type Issued struct {
 }
 
 // Apply folds one event into s and returns the result that it issues, or nil. It is deterministic.
-// On an error the caller must throw the whole transaction away: s may be half changed.
+// After an error s may be half changed: the caller must discard the whole transaction.
 func Apply(s *State, e Event) (*Issued, error) {
 	f := fold{State: s, event: e}
 	if err := f.apply(); err != nil {
@@ -83,7 +82,7 @@ func (f *fold) issue(p Payment, status envelope.Status, code envelope.Code) erro
 	return f.put(p)
 }
 
-// answer gives p's merchant a result about p, which need not be remembered, and returns its serial.
+// answer issues a result about p, which need not be remembered, and returns its serial.
 func (f *fold) answer(p Payment, status envelope.Status, code envelope.Code) (uint64, error) {
 	serial, err := f.nextSerial(p.Merchant)
 	if err != nil {

@@ -10,8 +10,8 @@ type Joining struct {
 	method Method
 }
 
-// Joins decides which batch a payment of the merchant joins: the open one of its method, or a new
-// one where none is open or the open one is full. p's operation, amount, currency and method count.
+// Joins returns which batch a payment of the merchant joins: the open one of its method, or a new
+// one where there is none or it is full. Only p's operation, amount, currency and method count.
 func Joins(s interface {
 	Vault() (Vault, error)
 	Batch(number uint32) (Batch, bool, error)

@@ -1,7 +1,7 @@
 package book
 
-// Exceeded names the limit that a payment with the code limit was beyond: what an operator may
-// want to change, or a shop to wait for. Its merchant's result has the code alone.
+// Exceeded names the limit that a payment with the code limit exceeded, for operators; its
+// merchant's result has the code alone.
 type Exceeded string
 
 // The limits.

@@ -44,8 +44,7 @@ var Stages = [...]Stage{StageReceived, StageRejected, StageAuthorising, StageDec
 	StageCapturing, StageCaptured, StageWaiting, StageVoiding, StageVoided, StageUnknown, StageManual, StageCorrecting, StageReversed, StageAccepted, StageFiling, StageSettled,
 	StageReturned, StageDone}
 
-// Working lists the stages that the engine looks at by themselves; bank entries that wait are found
-// by their batch.
+// Working lists the stages that the engine polls; waiting bank entries are read by their batch.
 var Working = [...]Stage{StageReceived, StageAuthorising, StageAuthorised, StageCapturing, StageVoiding, StageUnknown, StageManual, StageCorrecting}
 
 // Flow is the course that a payment takes through the stages.
@@ -93,9 +92,8 @@ func (p Payment) Credit() bool {
 	return p.Operation == envelope.OpRefund || p.Operation == envelope.OpPayout
 }
 
-// transition is one step that the machine allows: an event of that kind takes a payment of that
-// flow from one stage to one of others. An event about a payment's capture, refund or void is
-// written FLOW/KIND.
+// transition is one step that the machine allows: an event of a kind takes a payment of a flow from
+// one stage to others. An event about a payment's capture, refund or void is written FLOW/KIND.
 type transition struct {
 	Flow  Flow
 	From  Stage
@@ -103,8 +101,8 @@ type transition struct {
 	To    []Stage
 }
 
-// moves is the state machine of payments: what is not here does not happen. A test walks every pair
-// of stage and event, and ops/docs/payments.md is drawn from it.
+// moves is the state machine of payments: nothing else happens. A test walks every pair of stage
+// and event, and ops/docs/payments.md is drawn from it.
 var moves = slices.Concat(moneyMoves[:], correctionMoves[:])
 
 var moneyMoves = [...]transition{

@@ -1,6 +1,6 @@
 package book
 
-// correctionMoves are what a person's correction of a person's word does (fold_correction.go).
+// correctionMoves are the moves of a person's correction ([PaymentCorrected]).
 var correctionMoves = [...]transition{
 	{FlowSale, StageApproved, "payment-corrected", to(StageReversed)},
 	{FlowSale, StageSettled, "payment-corrected", to(StageReversed)},

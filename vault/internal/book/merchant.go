@@ -46,8 +46,7 @@ type Merchant struct {
 	Republished envelope.Time `json:"republished,omitzero"`
 }
 
-// Refusals bounds what a stranger can make the vault say: results of code unknown-signer per UTC
-// day.
+// Refusals counts a merchant's results of code unknown-signer in a UTC day.
 type Refusals struct {
 	Day   string `json:"day,omitempty"`
 	Count int    `json:"count,omitempty"`
@@ -55,7 +54,7 @@ type Refusals struct {
 
 // MaxRefusals is how many unknown-signer results a merchant gets a day: enough for a storefront
 // whose key was removed to learn of it, too few for a stolen relay to flood a merchant's chain.
-// Above it only the integrity finding remains.
+// Further ones are only findings.
 const MaxRefusals = 100
 
 // MayRefuse reports whether a merchant may be sent another unknown-signer result today.
@@ -116,8 +115,8 @@ type MerchantPolicySet struct {
 // Kind implements Body.
 func (MerchantPolicySet) Kind() string { return "merchant-policy-set" }
 
-// ResultsResent reports that a person, or the vault by itself, had results of a merchant published
-// again, the same bytes under the same serials.
+// ResultsResent reports that a person, or the vault by itself, published a merchant's results
+// again: the same bytes under the same serials.
 type ResultsResent struct {
 	From    uint64 `json:"from"`    // serial of the first
 	Through uint64 `json:"through"` // serial of the last
@@ -198,8 +197,7 @@ func (f *fold) turn(from, to MerchantStatus) error {
 	})
 }
 
-// resent checks that the results are there; to publish them again changes nothing but when the
-// vault did so last by itself.
+// resent checks that the results are there, and notes when the vault last did so by itself.
 func (f *fold) resent(b ResultsResent) error {
 	m, ok, err := f.Merchant(f.event.Merchant)
 	if err != nil {

@@ -25,8 +25,7 @@ func AcceptorOf(id string) string {
 	return acceptor[:min(len(acceptor), maxAcceptor)]
 }
 
-// CheckAcceptor refuses an acceptor id that another merchant has: their money would meet at the
-// acquirer.
+// CheckAcceptor refuses an acceptor id of another merchant: their money would meet at the acquirer.
 func CheckAcceptor(acceptor string, other Merchant) error {
 	if other.Acceptor == acceptor {
 		return fmt.Errorf("acceptor %s is merchant %s's; give the one that the acquirer gave with --acceptor", acceptor, other.ID)
@@ -34,9 +33,9 @@ func CheckAcceptor(acceptor string, other Merchant) error {
 	return nil
 }
 
-// CheckMerchant returns what is wrong with a new merchant's record, its company left to
-// [CheckCompany]. replyKey reads the line of a reply key, and currency reports whether a code can
-// be sold in: tables change, and the fold has none.
+// CheckMerchant returns what is wrong with a new merchant's record, but for its company
+// ([CheckCompany]). replyKey parses a reply key's line, and currency reports whether a code can be
+// sold in: the fold has no such tables, which change.
 func CheckMerchant(m Merchant, replyKey func(line string) error, currency func(code string) bool) error {
 	if !envelope.ValidMerchant(m.ID) {
 		return errors.New("a merchant's id is 3 to 32 of a-z0-9-, beginning with a letter and not ending with -")
@@ -83,9 +82,9 @@ func checkKeys(m Merchant, replyKey func(line string) error) error {
 	return nil
 }
 
-// checkEnrolled refuses a merchant's record that breaks a rule which holds for ever: the forms, and
-// that no other merchant has its acceptor. Whether a currency exists, or something can be sealed to
-// a reply key, was for the vault to say when it wrote the event.
+// checkEnrolled refuses a merchant's record that breaks a permanent rule: the forms, and that no
+// other merchant has its acceptor. Currencies and reply keys were checked when the event was
+// written.
 func checkEnrolled(s *State, m Merchant) error {
 	if err := CheckMerchant(m, replyKeyForm, envelope.ValidCurrency); err != nil {
 		return misfit("merchant %s: %v", m.ID, err)
@@ -115,8 +114,8 @@ func replyKeyForm(line string) error {
 	return nil
 }
 
-// Breach returns which rule of a merchant an event breaks that was written before the fold enforced
-// them, as an error that is [ErrTransition]; nil for every other event. s is the state before it.
+// Breach returns, as an error that is [ErrTransition], which rule of a merchant an event breaks
+// that was written before the fold enforced them; nil otherwise. s is the state before the event.
 func Breach(s *State, e Event) error {
 	switch b := e.Body.(type) {
 	case MerchantAdded:
@@ -135,8 +134,7 @@ func Breach(s *State, e Event) error {
 	return nil
 }
 
-// CheckCompany refuses half a company, and to take one away: entries that were accepted in its name
-// are to be filed.
+// CheckCompany refuses half a company, and the removal of one: entries in its name are to be filed.
 func CheckCompany(before, after Company) error {
 	switch {
 	case after == before:

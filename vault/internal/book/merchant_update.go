@@ -9,8 +9,8 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// MerchantUpdated changes what a merchant was enrolled with; what is absent stays as it is. It
-// counts for what arrives afterwards: what was taken goes on.
+// MerchantUpdated changes what a merchant was enrolled with, for what arrives afterwards; what is
+// absent stays as it is.
 type MerchantUpdated struct {
 	Name       string   `json:"name,omitempty"`
 	Currencies []string `json:"currencies,omitempty"` // all that it sells in from now on
@@ -32,16 +32,16 @@ func (b MerchantUpdated) Changes() bool {
 		len(b.AddedReplyKeys)+len(b.RetiredReplyKeys) > 0
 }
 
-// MerchantKey is when a key of a merchant came and went: of every key that an update added or
-// retired. One that the merchant was enrolled with and that is in use has none.
+// MerchantKey is when a key of a merchant was added and retired. A key of its enrolment has none
+// until it is retired.
 type MerchantKey struct {
 	Name    string        `json:"name"` // NAME+HASH of a vkey, reply-ID-SUITE of a reply key
 	Added   envelope.Time `json:"added"`
 	Retired envelope.Time `json:"retired,omitzero"`
 }
 
-// maxKeysEver bounds the keys that a merchant ever has, of both kinds: those retired are
-// remembered for ever, in a record that every result writes anew.
+// maxKeysEver bounds the keys that a merchant ever has, of both kinds: retired ones stay in a
+// record that every result writes anew.
 const maxKeysEver = 256
 
 // ErrUnknownKey is returned when a key is to be retired that the merchant never had.
@@ -64,8 +64,8 @@ func (k MerchantKey) Use() KeyUse {
 	return UseReply
 }
 
-// short is what a key is remembered by: NAME+HASH of a vkey, reply-ID-SUITE of a reply key. Both
-// follow from the public key, so a retired one cannot come back under another.
+// short is NAME+HASH of a vkey, reply-ID-SUITE of a reply key. Both follow from the public key, so
+// a retired one cannot come back under another.
 func (u KeyUse) short(line string) string {
 	name, rest, _ := strings.Cut(line, "+")
 	if u == UseReply {
@@ -93,8 +93,7 @@ func (m Merchant) retired(short string) bool {
 	return n >= 0 && !m.Keys[n].Retired.IsZero()
 }
 
-// Needed leaves out of an update what is so already: it may be asked for again after an answer that
-// was lost.
+// Needed leaves out of an update what is so already: a lost answer may have it asked for again.
 func (b MerchantUpdated) Needed(m Merchant) MerchantUpdated {
 	if b.Name == m.Name {
 		b.Name = ""
@@ -115,8 +114,8 @@ func (b MerchantUpdated) Needed(m Merchant) MerchantUpdated {
 	return b
 }
 
-// Updated returns the merchant after an update, or why its keys cannot change so. The forms are
-// left to [CheckMerchant].
+// Updated returns the merchant after an update, or why its keys cannot change so. [CheckMerchant]
+// checks the forms.
 func (m Merchant) Updated(b MerchantUpdated, at envelope.Time) (Merchant, error) {
 	m.Keys = slices.Clone(m.Keys)
 	var err error
@@ -185,8 +184,8 @@ func (m *Merchant) changeKeys(use KeyUse, keys, add, retire []string, at envelop
 	return keys, nil
 }
 
-// CheckAcceptorFree refuses to change a merchant's acceptor while a card batch of it is not
-// settled: its totals are agreed under the acceptor that its payments had.
+// CheckAcceptorFree refuses another acceptor while a card batch of the merchant is unsettled: its
+// totals are agreed under the old one.
 func CheckAcceptorFree(s *State, m Merchant) error {
 	var first Batch
 	err := Batches.Each(s, func(b Batch) error {

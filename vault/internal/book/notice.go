@@ -7,21 +7,20 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// ChangeNotified is the bank's word that an account's particulars have changed; what they are now
-// is not kept.
+// ChangeNotified is the bank's notice that an account's particulars have changed; the new ones are
+// not kept.
 type ChangeNotified struct {
 	ID   string `json:"id"`
 	Code string `json:"code"` // C01 to C99
-	// the merchant gets a result, and its stored account makes no entry until it is updated; older
-	// logs: neither
+	// the merchant gets a result, and its stored account is withheld until updated; older logs:
+	// neither
 	Told bool `json:"told,omitempty"`
 }
 
 // Kind implements Body.
 func (ChangeNotified) Kind() string { return "change-notified" }
 
-// changeNotified takes a bank's word that an entry's account is to be corrected. In logs of before
-// 2026-11-30 nobody was told.
+// changeNotified applies a notice of change. In logs of before 2026-11-30 it issues no result.
 func (f *fold) changeNotified(b ChangeNotified) error {
 	p, err := f.step(b.ID)
 	if err != nil {
@@ -42,10 +41,10 @@ func (f *fold) changeNotified(b ChangeNotified) error {
 	return f.issue(p, envelope.StatusNoted, code)
 }
 
-// MayNote reports whether the merchant was not told of a notice of change with this code yet.
+// MayNote reports whether the merchant has no result yet of a notice of change with this code.
 func (e BankEntry) MayNote(code string) bool { return !slices.Contains(e.Notices, code) }
 
-// noteAccount blocks the stored account that an entry used, unless it was given up, or was changed
+// noteAccount blocks the stored account that an entry used, unless it was forgotten, or changed
 // after the entry went out: the notice is about what it was before.
 func (f *fold) noteAccount(p Payment, code string) error {
 	if p.Token == "" {
@@ -64,8 +63,7 @@ func (f *fold) noteAccount(p Payment, code string) error {
 }
 
 // Withheld is the code with which the sale of a refund came back before the refund was sent: the
-// refund is rejected with it, for the account would be paid what it never paid. It is "" of
-// everything else.
+// refund is rejected with it, for the account never paid. It is "" otherwise.
 func (p Payment) Withheld() envelope.Code {
 	if p.Stage == StageRejected && p.Operation == envelope.OpRefund && strings.HasPrefix(string(p.Code), "ach-R") {
 		return p.Code

@@ -15,9 +15,8 @@ func (s *State) Payment(merchant, id string) (Payment, bool, error) {
 	return Payments.Get(s, Key{merchant, id})
 }
 
-// Payment is one instruction and what became of it. (Merchant, ID) is Digest for ever. What belongs
-// to one flow is a part of its own, declared beside the events that change it; in JSON all are
-// members of the payment.
+// Payment is one instruction and what became of it. (Merchant, ID) is Digest for ever. The members
+// of one flow are a struct beside the events that change it; in JSON all are the payment's.
 type Payment struct {
 	Merchant    string             `json:"merchant"`
 	ID          string             `json:"id"`
@@ -55,8 +54,7 @@ type Payment struct {
 // Name is MERCHANT/ID, by which commands and messages name the payment.
 func (p Payment) Name() string { return Payments.Key(p).String() }
 
-// Held is what the operations on a sale or authorisation take of it. Only they and their outcomes
-// change it.
+// Held is what the operations on a sale or authorisation hold of it; only they change it.
 type Held struct {
 	// of an authorisation: when it was
 	Authorised envelope.Time `json:"authorised,omitzero"`
@@ -85,7 +83,7 @@ const (
 // Methods are how money moves.
 var Methods = [...]Method{MethodCard, MethodBank}
 
-// Way is how the payment's money moves; what an older log does not say is a card's.
+// Way is how the payment's money moves; older logs have cards only.
 func (p Payment) Way() Method {
 	if p.Method == MethodBank {
 		return MethodBank
@@ -124,8 +122,7 @@ func (p Payment) MayRefund(amount int64, batch Batch) envelope.Code {
 	return envelope.CodeOK
 }
 
-// MayVoid reports whether p may be taken back: ok or wrong-state. batch is p's own, the zero Batch
-// of an authorisation.
+// MayVoid reports whether p may be voided: ok or wrong-state. batch is as in [Payment.MayRefund].
 func (p Payment) MayVoid(batch Batch) envelope.Code {
 	open := batch.Stage == BatchOpen
 	switch {
@@ -146,7 +143,7 @@ type PaymentSettled struct {
 // Kind implements Body.
 func (PaymentSettled) Kind() string { return "payment-settled" }
 
-// step reads the event's payment, of which the event must be one that the machine allows now.
+// step reads the event's payment and checks that the machine allows the event now.
 func (f *fold) step(id string) (Payment, error) {
 	p, err := f.known(id)
 	if err == nil && allowed(p.Flow(), p.Stage, f.event.Body.Kind()) == nil {
@@ -180,8 +177,7 @@ func (f *fold) put(p Payment) error {
 	return Payments.Put(f.State, p)
 }
 
-// settled ends a sale, capture or refund, or puts a bank entry to where the bank may still return
-// it.
+// settled ends a sale, capture or refund, or a bank entry, which the bank may still return.
 func (f *fold) settled(b PaymentSettled) error {
 	p, err := f.step(b.ID)
 	if err != nil {
@@ -220,8 +216,7 @@ func (f *fold) settled(b PaymentSettled) error {
 	return f.issue(p, status, p.Code)
 }
 
-// hold reserves what a capture or refund takes of its payment, and begins to take back what a void
-// is of.
+// hold reserves what a capture or refund takes of its payment, or begins to take back a void's.
 func (f *fold) hold(p *Payment) error {
 	if p.Of == "" {
 		return nil
@@ -268,7 +263,7 @@ func (f *fold) hold(p *Payment) error {
 	return f.put(original)
 }
 
-// release gives back what a capture or refund that came to nothing held of its payment.
+// release gives back what a failed capture or refund held of its payment.
 func (f *fold) release(p Payment) error {
 	if p.Operation != envelope.OpCapture && p.Operation != envelope.OpRefund {
 		return nil
@@ -301,8 +296,8 @@ func (f *fold) count(change func(Usage) Usage) error {
 	return Merchants.Put(f.State, m)
 }
 
-// sold counts a sale or capture that is settled, or with sign -1 one that came back. What only
-// stands may still be voided: whoever sells, refunds and then voids would refund without sales.
+// sold counts a settled sale or capture, or with sign -1 a returned one. What is not settled may
+// still be voided: selling, refunding and then voiding would refund without sales.
 func (f *fold) sold(p Payment, sign int64) error {
 	if p.Credit() {
 		return nil

@@ -9,8 +9,8 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// Policy is what a merchant may do beyond selling, and how much. The zero value is that of a new
-// merchant: no limit but the largest amount, no payouts, no stored accounts, no bank accounts.
+// Policy is what a merchant may do beyond selling, and how much. The zero value is a new
+// merchant's: no limit but the largest amount; no payouts, stored accounts or bank accounts.
 type Policy struct {
 	Limits []Limit `json:"limits,omitempty"` // by currency, sorted; none: no limit
 	// refunds of this and the last month may be so much of their sales; 0: no limit
@@ -24,8 +24,8 @@ type Policy struct {
 	Company Company `json:"company,omitzero"`
 }
 
-// Check returns what is wrong with a policy: currencies that are none or out of order, amounts
-// below 0, a company that no NACHA file can name.
+// Check returns what is wrong with a policy: bad or unsorted currencies, amounts below 0, or a
+// company that no NACHA file can name.
 func (p Policy) Check() error {
 	for i, l := range p.Limits {
 		// no table: a log is folded again when its currencies are withdrawn
@@ -70,12 +70,12 @@ func (c Company) valid() bool {
 	return true
 }
 
-// DefaultStoresPerDay bounds what a stolen storefront key could fill the vault with. Updates count
-// too: each takes a key of its own.
+// DefaultStoresPerDay bounds what a stolen storefront key could store. Updates count: each takes a
+// key.
 const DefaultStoresPerDay = 10_000
 
-// Limit is what a merchant may move in one currency, in minor units; 0 is no limit, but for
-// payouts, where it is none.
+// Limit is what a merchant may move in one currency, in minor units; 0 is no limit, for payouts
+// none.
 type Limit struct {
 	Currency string `json:"currency"`
 	Payment  int64  `json:"payment,omitempty"` // one sale, authorisation or payout
@@ -147,8 +147,7 @@ func (p Policy) Permits(op envelope.Operation, currency string) bool {
 	return true
 }
 
-// Exceeds returns the limit of the merchant that an operation is beyond at a time, "" where it is
-// within all of them.
+// Exceeds returns which limit of the merchant an operation exceeds at a time, "" for none.
 func (m Merchant) Exceeds(op envelope.Operation, amount int64, currency string, now envelope.Time) Exceeded {
 	u := m.Usage.at(now)
 	l := m.Policy.Limit(currency)
@@ -176,8 +175,7 @@ func (m Merchant) Exceeds(op envelope.Operation, amount int64, currency string, 
 	return ""
 }
 
-// at is the usage as it stands at a time: a new day and a new month begin with nothing. It shares
-// rows with u.
+// at is the usage at a time: a new day and month begin with nothing. It shares rows with u.
 func (u Usage) at(now envelope.Time) Usage {
 	day, month := now.DateText(u.Day), now.MonthText(u.Month)
 	if u.Day != day {
@@ -250,8 +248,7 @@ func (u Usage) sold(amount int64, currency string, now envelope.Time) Usage {
 	return u
 }
 
-// unrefunded takes a refund that came to nothing off the month that it was asked for in; what is
-// older is not counted any more.
+// unrefunded takes a refund that failed off the month that it was asked for in, if still counted.
 func (u Usage) unrefunded(amount int64, currency string, asked, now envelope.Time) Usage {
 	u = u.at(now)
 	switch asked.MonthText(u.Month) {
@@ -263,7 +260,7 @@ func (u Usage) unrefunded(amount int64, currency string, asked, now envelope.Tim
 	return u
 }
 
-// rate finds or makes the currency's row, in rows of its own.
+// rate returns the currency's row, made where there is none, in rows of its own.
 func (u *Usage) rate(currency string) *RateUse {
 	i, found := slices.BinarySearchFunc(u.Months, currency, func(r RateUse, c string) int { return strings.Compare(r.Currency, c) })
 	u.Months = slices.Clone(u.Months)

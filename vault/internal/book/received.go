@@ -6,8 +6,7 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// EnvelopeReceived takes a storefront's instruction: from now on (merchant, id) is this digest for
-// ever.
+// EnvelopeReceived accepts a storefront's instruction: (merchant, id) is this digest from now on.
 type EnvelopeReceived struct {
 	ID         string             `json:"id"`
 	Digest     string             `json:"digest"`
@@ -32,9 +31,8 @@ type EnvelopeReceived struct {
 // Kind implements Body.
 func (EnvelopeReceived) Kind() string { return "envelope-received" }
 
-// EnvelopeRejected answers an envelope that was not taken. Remembered reports whether (merchant,
-// id) is this digest for ever: so for everything whose signature verifies, but not for a stranger's
-// signature nor for a second digest of an id.
+// EnvelopeRejected answers an envelope that was not accepted. Remembered reports whether (merchant,
+// id) is this digest for ever: not of a stranger's signature, nor of a second digest of an id.
 type EnvelopeRejected struct {
 	ID         string             `json:"id"`
 	Digest     string             `json:"digest"`
@@ -57,8 +55,8 @@ type EnvelopeRejected struct {
 // Kind implements Body.
 func (EnvelopeRejected) Kind() string { return "envelope-rejected" }
 
-// PaymentRefused ends a payment before anything was sent: its time or its key ran out while it
-// waited, or its request, whose trace numbers were committed, certainly never left.
+// PaymentRefused ends a payment before anything was sent: it was late, its key was destroyed, or
+// its request, whose trace numbers were committed, certainly never left.
 type PaymentRefused struct {
 	ID    string        `json:"id"`
 	Code  envelope.Code `json:"code"`
@@ -68,7 +66,7 @@ type PaymentRefused struct {
 // Kind implements Body.
 func (PaymentRefused) Kind() string { return "payment-refused" }
 
-// Replies are what a payment's sender was answered.
+// Replies are the results of a payment.
 type Replies struct {
 	Results   []uint64   `json:"results,omitempty"` // serials, oldest first
 	Conflicts []Conflict `json:"conflicts,omitempty"`
@@ -82,10 +80,10 @@ type Conflict struct {
 	Serial uint64 `json:"serial"`
 }
 
-// MaxConflicts bounds how many id-conflict results one id can cause: enough for a sender with a bug
-// to learn of it, too few for a relay that repeats old envelopes to flood a merchant's chain. The
-// last of them, the ninth (specification 7), goes with a finding; later ones are counted in their
-// bag, and no more. Logs of before 2026-12 have eight at most.
+// MaxConflicts bounds the id-conflict results of one id: enough for a sender with a bug to learn of
+// it, too few for a relay that repeats old envelopes to flood a merchant's chain. The last, the
+// ninth (specification 7), goes with a finding; later ones are only counted in their bag. Logs of
+// before 2026-12 have eight at most.
 const MaxConflicts = 9
 
 // Refused returns the serial of the result that refused digest under the id before.
@@ -98,14 +96,14 @@ func (r Replies) Refused(digest string) (serial uint64, ok bool) {
 	return 0, false
 }
 
-// MayRefuse reports whether digest may get an id-conflict result: it is another one than p's, was
-// not refused before, and there is room to remember it.
+// MayRefuse reports whether digest may get an id-conflict result: it is not p's, was not refused
+// before, and there is room to remember it.
 func (p Payment) MayRefuse(digest string) bool {
 	_, refused := p.Refused(digest)
 	return digest != p.Digest && !refused && len(p.Conflicts) < MaxConflicts
 }
 
-// received takes an instruction, and what it holds of the payment that it is about.
+// received accepts an instruction, and holds what it needs of the payment that it is about.
 func (f *fold) received(b EnvelopeReceived) error {
 	m, ok, err := f.Merchant(f.event.Merchant)
 	if err != nil {

@@ -27,8 +27,7 @@ func (f *fold) reconciling(b ReconciliationIntended) error {
 	return f.useTrace(b.Trace)
 }
 
-// fixedBatch reads a batch that may be reconciled in currency: its content is fixed, no outcome is
-// open, none is settled yet.
+// fixedBatch reads a batch that may be reconciled in currency: closed, with none of it settled.
 func (f *fold) fixedBatch(number uint32, currency string) (Batch, error) {
 	b, ok, err := f.Batch(number)
 	if err != nil {
@@ -48,7 +47,7 @@ func (f *fold) fixedBatch(number uint32, currency string) (Batch, error) {
 	return b, nil
 }
 
-// reconciled puts the host's word in place of its earlier one about the same currency.
+// reconciled puts the host's total in place of its earlier one in the same currency.
 func (f *fold) reconciled(b ReconciliationAnswered) error {
 	batch, err := f.fixedBatch(b.Batch, b.Host.Currency)
 	if err != nil {

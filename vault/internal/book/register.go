@@ -3,8 +3,8 @@ package book
 // Tables lists every kind of record, in the order in which a saved state has them.
 var Tables = numbered(TheVault, Merchants, Batches, Files, Auditors, Findings, Runs, Tokens, BlockList, Bags, Payments, Entries)
 
-// register has every kind of event by its permanent name: how it is read, what it does, and which
-// requirements of PCI DSS 10.2.1 it answers, by their last number (none: what the vault does by
+// register has every kind of event by its permanent name: its decoder, its fold, and the last
+// numbers of the requirements of PCI DSS 10.2.1 that it answers (none: what the vault does by
 // itself for storefronts). A new event has its body, name and fold in one file, and its line here.
 var register = byKind(
 	event((*fold).created, 6, 7),
@@ -71,7 +71,7 @@ var register = byKind(
 	event((*fold).agreed, 2),
 )
 
-// registered is what the register says of a kind.
+// registered is one kind's line of the register.
 type registered struct {
 	kind string
 	decoder

@@ -2,8 +2,8 @@ package book
 
 import "nightdrop/shared/envelope"
 
-// PaymentResent is a person's word that the reversal or capture of a manual payment is to be sent
-// again, and repeated as if its first try were now.
+// PaymentResent is a person's order to send the reversal or capture of a manual payment again, as
+// if its first try were now.
 type PaymentResent struct {
 	ID     string `json:"id"`
 	Reason string `json:"reason"` // 1 to 200 printable ASCII
@@ -12,15 +12,14 @@ type PaymentResent struct {
 // Kind implements Body.
 func (PaymentResent) Kind() string { return "payment-resent" }
 
-// Resent is when a person last had a reversal or capture sent again, and how often it had been sent
-// before.
+// Resent is when a person last had a reversal or capture sent again, and the tries before that.
 type Resent struct {
 	At    envelope.Time `json:"at"`
 	Tries int           `json:"tries"`
 }
 
 // Messages are those to the acquirer's host about a payment: its request or capture, and its
-// reversal, which are repeated under their traces.
+// reversal, repeated under their traces.
 type Messages struct {
 	Trace    *Trace `json:"trace,omitempty"`
 	Reversal *Trace `json:"reversal,omitempty"`
@@ -36,9 +35,8 @@ type Messages struct {
 // endReversal has the next reversal begin anew, under another trace.
 func (m *Messages) endReversal() { m.Reversal, m.Tries, m.Resent, m.Answer = nil, 0, nil, "" }
 
-// Repeated returns since when p's reversal or capture is being repeated, from its first try or
-// since a person had it sent again, and how often it was sent since then. The time is zero where it
-// was not sent yet.
+// Repeated returns since when p's reversal or capture is being repeated (from its first try, or
+// since a person had it sent again) and the tries since. The time is zero before the first.
 func (p Payment) Repeated() (since envelope.Time, tries int) {
 	first := p.Reversal
 	if p.Flow() == FlowCapture && !p.AtHost {

@@ -28,8 +28,7 @@ type ReversalAnswered struct {
 // Kind implements Body.
 func (ReversalAnswered) Kind() string { return "reversal-answered" }
 
-// ReversalAbandoned reports that no try was answered, or that the answer was that none can help: a
-// person decides.
+// ReversalAbandoned reports that no try was answered, or that none can help: a person decides.
 type ReversalAbandoned struct {
 	ID    string        `json:"id"`
 	Tries int           `json:"tries"`
@@ -39,8 +38,8 @@ type ReversalAbandoned struct {
 // Kind implements Body.
 func (ReversalAbandoned) Kind() string { return "reversal-abandoned" }
 
-// OutcomeUnknown gives a capture or void whose message is on its way its first result, unknown: it
-// is due within an hour, and after a stop before any other result (specification 4).
+// OutcomeUnknown gives a capture or void its first result, unknown, while its message is on its
+// way: due within an hour, and after a stop before any other result (specification 4).
 type OutcomeUnknown struct {
 	ID string `json:"id"`
 	// iso-XX of the newest answer to it, where there was one
@@ -50,13 +49,12 @@ type OutcomeUnknown struct {
 // Kind implements Body.
 func (OutcomeUnknown) Kind() string { return "outcome-unknown" }
 
-// PaymentResolved is a person's word on a payment that no reversal or advice settled.
+// PaymentResolved is a person's decision on a payment that no reversal or advice resolved.
 type PaymentResolved struct {
 	ID     string          `json:"id"`
 	As     envelope.Status `json:"as"`     // see Resolutions
 	Reason string          `json:"reason"` // 1 to 200 printable ASCII
-	// Remembered reports that the payment keeps who decided and why; older logs do not say so, and
-	// theirs do not.
+	// Remembered reports that the payment keeps who decided and why, as older logs do not.
 	Remembered bool `json:"remembered,omitempty"`
 }
 
@@ -129,7 +127,7 @@ func (f *fold) undone(p Payment, code envelope.Code) error {
 	return f.issue(p, envelope.StatusReversed, code)
 }
 
-// takenBack ends a payment that was voided, and the void, whose merchant is told.
+// takenBack ends a payment that was voided, and the void, which gets its result.
 func (f *fold) takenBack(p Payment, code envelope.Code) error {
 	if err := f.moveTo(&p, StageVoided); err != nil {
 		return err
@@ -200,8 +198,7 @@ func (f *fold) outcomeUnknown(b OutcomeUnknown) error {
 	return f.issue(p, envelope.StatusUnknown, p.Code)
 }
 
-// Resolutions lists what a person may say became of a payment whose reversal or capture is being
-// repeated, or that stands at manual.
+// Resolutions lists what a person may say became of a payment that is repeated, or manual.
 func (p Payment) Resolutions() []envelope.Status {
 	if _, open := openAs[p.Stage]; !open {
 		return nil
@@ -218,8 +215,8 @@ func (p Payment) Resolutions() []envelope.Status {
 	return []envelope.Status{envelope.StatusReversed, envelope.StatusApproved}
 }
 
-// openAs are the stages in which a person may say what became of a payment, and what its word takes
-// off the batch's count.
+// openAs are the stages in which a person may resolve a payment, and how that changes its batch's
+// counts.
 var openAs = map[Stage]func(Batch) Batch{
 	StageCapturing: func(b Batch) Batch { b.Outstanding--; return b },
 	StageVoiding:   func(b Batch) Batch { b.Outstanding--; return b },
@@ -229,7 +226,7 @@ var openAs = map[Stage]func(Batch) Batch{
 	StageCorrecting: func(b Batch) Batch { b.Unresolved--; return b },
 }
 
-// resolved does what a person says.
+// resolved applies a person's decision.
 func (f *fold) resolved(b PaymentResolved) error {
 	p, err := f.step(b.ID)
 	if err != nil {
@@ -265,7 +262,7 @@ func (f *fold) resolved(b PaymentResolved) error {
 	return f.notVoided(p)
 }
 
-// notVoided puts a payment back that could not be taken back.
+// notVoided returns a payment whose void failed to its stage.
 func (f *fold) notVoided(p Payment) error {
 	void, to := p.Void, StageApproved
 	if p.Flow() == FlowAuthorise {

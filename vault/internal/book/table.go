@@ -10,19 +10,17 @@ import (
 )
 
 // Table declares one kind of record of the state: what names a record, where a [Store] keeps it,
-// and under whose key. All that stores, rebuilds, checks, saves and loads the state goes by
-// [Tables]. In a ledger that is there a new table begins empty, so only what no log holds yet may
-// fill it: a new kind of event, or a new member of one. What older events fill needs a rebuild.
+// and under whose key. [Tables] is what stores, rebuilds, checks, saves and loads the state. In an
+// existing ledger a new table begins empty: only a new kind of event, or a new member of one, may
+// fill it. What older events fill needs a rebuild.
 type Table[K comparable, V any] struct {
 	// Name is the ledger's bucket. It is permanent: records are sealed into their place.
 	Name string
-	// Line names the one member of a record's line in a saved state. Without it nothing is saved
-	// there.
+	// Line names the one member of a record's line in a saved state; "": it is not saved.
 	Line  string
 	Key   func(V) K
 	Bytes func(K) []byte // a key as it stands in the ledger, which keeps records in its order
-	// Owner is the merchant under whose key a record is sealed; nil where all are under the vault's
-	// own.
+	// Owner is the merchant whose key seals a record; nil where all are under the vault's own.
 	Owner func(K) string
 
 	number int // in Tables
@@ -30,12 +28,10 @@ type Table[K comparable, V any] struct {
 
 // Kind is a [Table] of whatever types.
 type Kind interface {
-	// Bucket is the table's name in the ledger, Member that in a saved state; "" where it is not
-	// saved.
+	// Bucket is the table's name in the ledger, Member in a saved state; "" where it is not saved.
 	Bucket() string
 	Member() string
-	// Records calls fn for each record of s with a pointer to it; those in memory come in the order
-	// of their places.
+	// Records calls fn for each record of s with a pointer to it; in memory in the order of places.
 	Records(s *State, fn func(at Place, record any) error) error
 	// Load decodes a record that was saved as JSON and puts it into s.
 	Load(s *State, text []byte) error
@@ -55,16 +51,14 @@ type Store interface {
 	// Load reads the record of a place into one, and reports whether there is any.
 	Load(at Place, into any) (bool, error)
 	Save(at Place, record any) error
-	// Each calls fn with what decodes each record of a bucket of the vault's own, in the order of
-	// keys.
+	// Each calls fn with a decoder of each record of one of the vault's own buckets, in key order.
 	Each(bucket string, fn func(decode func(into any) error) error) error
-	// Keeps reports whether what was read or written is to be held in memory until [State.Flush]:
+	// Keeps reports whether what was read or written is held in memory until [State.Flush], because
 	// nobody else writes meanwhile. Otherwise Put saves at once.
 	Keeps() bool
 }
 
-// Rows are the records of one table in one state. Implementations need not be safe for concurrent
-// use.
+// Rows are the records of one table in one state, not safe for concurrent use.
 type Rows[K comparable, V any] interface {
 	Get(K) (V, bool, error)
 	Put(K, V) error
@@ -72,17 +66,17 @@ type Rows[K comparable, V any] interface {
 	Each(fn func(V) error) error
 }
 
-// State is what the fold reads and writes: the rows of every table. Methods that get report false
-// where there is nothing; every error is the store's own and aborts the transaction. It is not safe
-// for concurrent use.
+// State is what the fold reads and writes: the rows of every table. Getters report false where
+// there is nothing; every error is the store's own and aborts the transaction. It is not safe for
+// concurrent use.
 type State struct {
 	store Store // nil: in memory
 	rows  []any // by number of the table: its *held; nil before the first use
 	began bool  // the vault is known to be there
 }
 
-// NewMemory returns the state before the first event, in memory: for checks and replays of a log,
-// and for tests. About 1 KB a payment.
+// NewMemory returns the state before the first event, in memory: for checks, replays and tests.
+// About 1 KB a payment.
 func NewMemory() *State { return NewState(nil) }
 
 // NewState returns the state that a store keeps.
@@ -129,12 +123,10 @@ func (t *Table[K, V]) Member() string { return t.Line }
 // Get returns a record of s.
 func (t *Table[K, V]) Get(s *State, key K) (V, bool, error) { return t.of(s).Get(key) }
 
-// Put puts a record into s, in the place of the one with its key. Only the fold, and tests, put
-// records.
+// Put puts a record into s, over the one with its key. Only the fold, and tests, put records.
 func (t *Table[K, V]) Put(s *State, v V) error { return t.of(s).Put(t.Key(v), v) }
 
-// Each calls fn for every record of s: of a store's in the order of keys, of those in memory in
-// none.
+// Each calls fn for every record of s: of a store's in key order, of those in memory in none.
 func (t *Table[K, V]) Each(s *State, fn func(V) error) error { return t.of(s).Each(fn) }
 
 // In returns the records of a state in memory, which the caller must not change.
@@ -236,7 +228,7 @@ func (m inOrder[K, V]) Each(fn func(V) error) error {
 	return nil
 }
 
-// stored are rows in a store. What was read or put is held until Flush, where the store says so.
+// stored are rows in a store. What was read or put is held until Flush if [Store.Keeps].
 type stored[K comparable, V any] struct {
 	table *Table[K, V]
 	store Store

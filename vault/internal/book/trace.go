@@ -1,9 +1,9 @@
 package book
 
-// OpenTraces returns the trace numbers of those of p's messages that may still be answered, or sent
-// again: of its request or capture, and of its reversal; nil where there is none. At a terminal no
-// other message may bear one of them meanwhile, on no day. (The request of a payment that is being
-// voided was answered.)
+// OpenTraces returns the trace numbers of p's messages that may still be answered or sent again: of
+// its request or capture, and of its reversal; nil where there is none. No other message at the
+// terminal may bear one meanwhile, on any day. (The request of a payment being voided was
+// answered.)
 func (p Payment) OpenTraces() (request, reversal *Trace) {
 	switch p.Stage {
 	case StageAuthorising, StageCapturing, StageUnknown, StageVoiding, StageManual, StageCorrecting:

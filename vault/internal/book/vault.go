@@ -51,11 +51,11 @@ type Terminal struct {
 // maxTerminals bounds how many terminal names a vault can ever use: two digits of the RRN.
 const maxTerminals = 100
 
-// NextTrace gives the trace numbers of the next message of the first terminal that has one left on
-// that day; committing an event that carries them uses them up, so it is called in the transaction
-// that appends that event. A number that held says an open message of an earlier day has is passed
-// over (nil: there are none): an answer to the one must not be taken for an answer to the other. It
-// fails when no terminal has one of its 999,999 numbers of that day left.
+// NextTrace returns the trace numbers of the next message of the first terminal that has one left
+// on that day; the event that carries them uses them up, so it is called in that event's
+// transaction. A number that held reports for an open message of an earlier day is skipped (nil:
+// none is): the answers could not be told apart. It fails when no terminal has any of its 999,999
+// numbers left.
 func (v Vault) NextTrace(terminals []string, acceptor string, now envelope.Time, held func(terminal string, stan uint32) bool) (Trace, error) {
 	day := now.DateText("")
 	for _, name := range terminals {
@@ -74,8 +74,7 @@ func (v Vault) NextTrace(terminals []string, acceptor string, now envelope.Time,
 			stan++
 		}
 		if stan <= maxSTAN {
-			// Year digit, day of the year, terminal, STAN: unique for ten years, whatever the order
-			// of the configuration.
+			// Year digit, day of the year, terminal, STAN: unique for ten years.
 			rrn := fmt.Sprintf("%d%03d%02d%06d", now.Year()%10, now.YearDay(), used.Number, stan)
 			return Trace{STAN: stan, RRN: rrn, Terminal: name, Acceptor: acceptor, Sent: now}, nil
 		}
@@ -83,8 +82,7 @@ func (v Vault) NextTrace(terminals []string, acceptor string, now envelope.Time,
 	return Trace{}, fmt.Errorf("all %d terminals have used their trace numbers of %s: configure more terminals", len(terminals), day)
 }
 
-// traced returns the terminals' counters after a message of trace t; it refuses a trace number that
-// was used before.
+// traced returns the terminals' counters after a message of trace t, and refuses a used number.
 func (v Vault) traced(t Trace) (map[string]Terminal, error) {
 	used, known := v.Terminals[t.Terminal]
 	day := t.Sent.DateText(used.Day)
@@ -139,8 +137,7 @@ type RelaysSet struct {
 // Kind implements Body.
 func (RelaysSet) Kind() string { return "relays-set" }
 
-// DirectoryIssued reports that a directory note with this serial was signed; Evidence is its
-// digest.
+// DirectoryIssued reports that a directory note with this serial was signed; Evidence: its digest.
 type DirectoryIssued struct {
 	Serial uint64 `json:"serial"`
 }
@@ -171,8 +168,8 @@ type VaultLocked struct{}
 // Kind implements Body.
 func (VaultLocked) Kind() string { return "vault-locked" }
 
-// VaultStarted reports that the daemon began, locked. Nothing can be sealed then: it stands in the
-// log from the next unlock on, and At is when it was.
+// VaultStarted reports that the daemon began, locked, at At. It is logged with the next unlock, for
+// nothing can be sealed before.
 type VaultStarted struct {
 	Version string        `json:"version"` // of the binary
 	At      envelope.Time `json:"at"`
@@ -182,14 +179,14 @@ type VaultStarted struct {
 func (VaultStarted) Kind() string { return "vault-started" }
 
 // VaultStopped reports that the daemon ended in order, after it locked. A start without it follows
-// a lock, a crash, or the end of a daemon that was locked.
+// a lock, a crash, or the end of a locked daemon.
 type VaultStopped struct{}
 
 // Kind implements Body.
 func (VaultStopped) Kind() string { return "vault-stopped" }
 
-// AccessRefused reports calls that were refused. Those of a locked vault stand in the log from the
-// next unlock on.
+// AccessRefused reports calls that were refused; those of a locked vault are logged by the next
+// unlock.
 type AccessRefused struct {
 	Call  string        `json:"call"` // what was asked for, as "POST /unlock"
 	Code  string        `json:"code"` // how it was answered: "locked", "not-allowed"
@@ -201,8 +198,8 @@ type AccessRefused struct {
 // Kind implements Body.
 func (AccessRefused) Kind() string { return "access-refused" }
 
-// LogExported reports that the log was given out. It stands there before anything is written, and
-// again, Failed, where that went wrong.
+// LogExported reports, before anything is written, that the log is given out; and again, with
+// Failed, where that went wrong.
 type LogExported struct {
 	Dir    string `json:"dir"`              // on the vault's host
 	Bodies int64  `json:"bodies,omitempty"` // index of the first entry that goes with its body
@@ -235,8 +232,7 @@ func (f *fold) keysChanged(b KeysChanged) error {
 	})
 }
 
-// changedKeys returns the keys that are there after a change: a key is reported once when it is
-// made and once when it is destroyed.
+// changedKeys returns the keys after a change: each is made once and destroyed once.
 func changedKeys(keys []envelope.KeyName, b KeysChanged) ([]envelope.KeyName, error) {
 	keys = slices.Clone(keys)
 	for _, k := range b.Created {

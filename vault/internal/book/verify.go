@@ -9,8 +9,8 @@ import (
 	"nightdrop/shared/envelope"
 )
 
-// Verify counts, of a state in memory, everything that the fold keeps a running total of anew, from
-// the payments alone (Recount). It returns the first difference, in the order of names.
+// Verify counts everything that the fold keeps a running total of anew, of a state in memory, from
+// the payments alone ([Recount]). It returns the first difference, in the order of names.
 func (s *State) Verify() error {
 	recount := NewRecount()
 	for _, p := range Payments.In(s) {
@@ -22,10 +22,9 @@ func (s *State) Verify() error {
 	return recount.Payments(s.Payment)
 }
 
-// Recount counts what the fold keeps running totals of anew, from the payments alone: control
-// totals and hash totals of batches, what is outstanding, unresolved, failed and done in them, and
-// what captures and refunds hold of their payments. First Add gets every payment, then Batches and
-// Payments compare. Memory grows with batches and with payments that there are operations on.
+// Recount counts what the fold keeps running totals of anew, from the payments alone: totals, hash
+// totals and counts of batches, and what captures and refunds hold. First Add gets every payment,
+// then Batches and Payments compare. Memory grows with batches and payments with operations.
 type Recount struct {
 	counted map[uint32]*Batch
 	held    map[Key]*Held // payments that there are, or seem to be, operations on
@@ -81,8 +80,8 @@ func (r *Recount) Batches(batches map[uint32]Batch) error {
 	return nil
 }
 
-// Payments compares what payments say that operations hold of them, in the order of names; get is a
-// State's Payment.
+// Payments compares what payments say that operations hold, in the order of names; get is a State's
+// Payment.
 func (r *Recount) Payments(get func(merchant, id string) (Payment, bool, error)) error {
 	keys := slices.SortedFunc(maps.Keys(r.held), func(a, b Key) int {
 		return cmp.Or(cmp.Compare(a.Merchant, b.Merchant), cmp.Compare(a.ID, b.ID))
