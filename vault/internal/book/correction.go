@@ -80,7 +80,6 @@ func (b Batch) Expected() []Total {
 	return expected
 }
 
-// sum adds two totals of a currency.
 func sum(a, b Total) Total {
 	return Total{Currency: b.Currency, Count: a.Count + b.Count, Amount: a.Amount + b.Amount, Credits: a.Credits + b.Credits,
 		CreditAmount: a.CreditAmount + b.CreditAmount}
@@ -327,7 +326,6 @@ func (f *fold) fallsAfterAll(p Payment, batch Batch) error {
 	return f.notCaptured(p, envelope.CodeNoAnswer)
 }
 
-// settledNow is 1 of a payment that is settled.
 func settledNow(p Payment) int64 {
 	if p.Stage == StageSettled {
 		return 1
@@ -406,7 +404,6 @@ func (f *fold) unsettled(number uint32) (Batch, error) {
 	return b, nil
 }
 
-// adjusted adds a line to a batch.
 func (f *fold) adjusted(b BatchAdjusted) error {
 	batch, err := f.unsettled(b.Batch)
 	if err != nil {

@@ -61,7 +61,6 @@ const (
 	FlowKeep      Flow = "keep" // store, update, forget
 )
 
-// flows lists them all.
 var flows = [...]Flow{FlowSale, FlowAuthorise, FlowCapture, FlowRefund, FlowEntry, FlowVoid, FlowKeep}
 
 // Flow is the payment's; "" of one whose order could not be read.

@@ -11,15 +11,14 @@ func (tx *Tx) known(place uint64) tag {
 // tagsOf reports whether there are tags of a bucket.
 func (tx *Tx) tagsOf(bucket string) bool { return tx.ledger.tags != nil && provenFirst(bucket) }
 
-// read returns the stored value of a key, nil where there is none, once it agrees with what is
-// known of it.
+// read returns the stored value of a key, nil where there is none, once it agrees with its tag.
 func (tx *Tx) read(bucket string, key []byte) ([]byte, error) {
 	value := tx.bucket(bucket).Get(key)
 	return value, tx.agree(bucket, key, value)
 }
 
-// agree compares what was read of a key, nil where nothing was found, with what is known of it. Of
-// a bucket that is compared after the unlock an absence is believed once that is done.
+// agree compares what was read of a key, nil for nothing, with its tag. In a bucket that is
+// compared after the unlock an absence counts only once that is done.
 func (tx *Tx) agree(bucket string, key, value []byte) error {
 	if !tx.tagsOf(bucket) {
 		if value == nil {
@@ -69,9 +68,8 @@ func (tx *Tx) tagChange(bucket string, key, old, value []byte) {
 	tx.tagged[counted] = count
 }
 
-// walked compares how many were met on a walk over all that a bucket has under prefix with how many
-// there are. A walk during which this transaction wrote (since its writes-th write) is not
-// compared: it may have met fewer or more.
+// walked compares how many records a walk over a bucket under prefix met with how many there are,
+// unless this transaction wrote meanwhile (since its writes-th write).
 func (tx *Tx) walked(bucket string, prefix []byte, met int, writes int) error {
 	if !tx.tagsOf(bucket) || tx.writes != writes {
 		return nil
@@ -99,8 +97,8 @@ func (tx *Tx) forEach(bucket string, fn func(key, value []byte) error) error {
 	return tx.walked(bucket, nil, met, writes)
 }
 
-// awaitProof returns when a bucket that is compared after the unlock has been, with what was found
-// then; at once for the others.
+// awaitProof waits until a bucket that is compared after the unlock has been, and returns what was
+// found; at once for the others.
 func (l *Ledger) awaitProof(bucket string) error {
 	proven, ok := l.proven[bucket]
 	if !ok {

@@ -19,15 +19,13 @@ import (
 	"nightdrop/vault/internal/merkle"
 )
 
-// Check proves every invariant on a snapshot: the file's structure; every record opens in its place
-// and has its form; the sum of each bucket; the log's tree, hashed again; the state, folded again
-// from the log, and the results that it issued, equal to the records; the indexes; each merchant's
-// chain of results. It fails with ErrDamaged at the first that does not hold. It takes about 1 KB
-// of memory a payment, and commits go on meanwhile. progress, which may be nil, is called with
-// entries of the log that were folded, of how many.
+// Check proves every invariant on a snapshot: the file's structure; every record's place and form;
+// the sum of each bucket; the log's tree, hashed again; the state and the results, folded again
+// from the log; the indexes; each merchant's chain of results. It fails with [ErrDamaged] at the
+// first that does not hold. It takes about 1 KB of memory a payment, and commits go on meanwhile.
+// progress, which may be nil, is called with the entries of the log folded so far, of how many.
 func (l *Ledger) Check(ctx context.Context, progress func(done, total int64)) error {
-	// Of the leaves it sees who names them, in milliseconds; what is in them is looked at on the
-	// snapshot.
+	// Only the tree of pages, in milliseconds; the leaves are checked on the snapshot.
 	if err := l.submit(&request{ctx: ctx, rest: func() error { return pages.CheckBranches(l.path) }, done: make(chan error, 1)}); err != nil {
 		return fmt.Errorf("check the ledger: %w", err)
 	}
@@ -97,8 +95,7 @@ func (c *checker) checkBuckets() error {
 	})
 }
 
-// checkSums checks the structure of every page, and compares every bucket's records with the sum in
-// the head.
+// checkSums checks the structure of every page, and every bucket's sum in the head.
 func (c *checker) checkSums() error {
 	found, err := c.ledger.sumPages(c.bolt, func(string) bool { return true }, c.ctx.Err)
 	if err != nil {
@@ -158,7 +155,7 @@ func (c *checker) checkLog() error {
 	return nil
 }
 
-// fold applies an event and compares the result that it issues with the outbox's.
+// fold applies an event and compares the result that it issues with the stored one.
 func (c *checker) fold(e LogEntry) (facts []byte, err error) {
 	issued, err := book.Apply(c.folded, e.Event)
 	if err != nil {
@@ -296,7 +293,7 @@ func (c *checker) checkKeys() error {
 	return nil
 }
 
-// checkParts opens every part and finds its payment.
+// checkParts opens every part and looks up its payment.
 func (c *checker) checkParts() error {
 	return c.bucket(bucketParts).ForEach(func(k, v []byte) error {
 		merchant, part, ok := strings.Cut(string(k[min(8, len(k)):]), "/")
@@ -384,7 +381,7 @@ func (c *checker) checkResult(merchant string, serial uint64, r result, previous
 	return nil
 }
 
-// checkIndexes finds entries that no record has; missing ones were found on the way.
+// checkIndexes detects entries that no record has; missing ones were detected before.
 func (c *checker) checkIndexes() error {
 	for _, index := range indexBuckets {
 		n := 0

@@ -9,7 +9,7 @@ import (
 )
 
 // onDisk adds to an error of the system its file, where it lacks that, and what to do about the
-// disk. Other errors stay as they are, but for those of damage (naming).
+// disk. Of other errors only damage changes ([naming]).
 func onDisk(path string, err error) error {
 	errno, ok := errors.AsType[unix.Errno](err)
 	if !ok {
@@ -24,7 +24,7 @@ func onDisk(path string, err error) error {
 	return err
 }
 
-// diskAdvice is what to do about an error of the disk; nothing where the error says it by itself.
+// diskAdvice is what to do about an error of the disk; "" where the error says it itself.
 func diskAdvice(errno unix.Errno) string {
 	switch errno {
 	case unix.EIO, unix.EUCLEAN, unix.ENXIO:

@@ -1,16 +1,16 @@
 // Package ledger keeps the vault's state and its log in one bbolt file. Every change is a
-// payment.Event: the event is folded into the state (payment.Apply), sealed into the log
-// (merkle.Append) and, where it issues a result, put into the outbox, all in one transaction that
-// many callers share (Commit).
+// book.Event: it is folded into the state (book.Apply), sealed into the log (merkle.Append) and,
+// where it issues a result, that becomes pending, all in one transaction that many callers share
+// (Commit).
 //
 // Records are sealed with their bucket and key as associated data: a merchant's payments, parts and
-// results under the merchant's own key, the rest under the vault's. Of each bucket, index or not, a
-// count and a keyed multiset hash stand in the sealed head, next to the log's size and root, so
-// that a record that is missing, too many, or an older version of itself shows: when the ledger is
-// opened, where money hangs on it (proveFirst), and soon after for the rest (proveLater). Indexes
-// have empty values; they are computed from the records and Check compares them. Beside the file
-// stand the marks that it was closed properly and how far its log had come; the latter shows an
-// older copy that was put in its place.
+// results under the merchant's own key, the rest under the vault's. The sealed head holds, next to
+// the log's size and root, a count and a keyed multiset hash of each bucket and index, so that a
+// record that is missing, too many, or an older version of itself shows: when the ledger is opened,
+// where money depends on it (proveFirst), and soon after for the rest (proveLater). Indexes have
+// empty values; they are computed from the records and Check compares them. Files beside the ledger
+// mark that it was closed properly and how far its log had come; the latter shows an older copy put
+// in its place.
 //
 //	meta       format, head (size, root, time, sums, log key)
 //	keys       purpose -> wrapped key                      "vault", "merchant/ID", "log/N"

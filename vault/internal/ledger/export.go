@@ -18,10 +18,10 @@ type ExportOptions struct {
 	Progress func(done, total int64) // entries; may be nil
 }
 
-// Export writes the log, up to a checkpoint that it signs now, into dir as files (audit.Exporter),
-// with all log keys that are wrapped for auditors, and returns that checkpoint. Commits go on
-// meanwhile. It fails with audit.ErrOccupied where dir holds another vault's log, and with
-// audit.ErrIntegrity where it holds another history of this one.
+// Export writes the log, up to a checkpoint that it signs now and returns, into dir as files
+// (audit.Exporter), with all log keys that are wrapped for auditors. Commits go on meanwhile. It
+// fails with audit.ErrOccupied where dir holds another vault's log, and with audit.ErrIntegrity
+// where it holds another history of this one.
 func (l *Ledger) Export(ctx context.Context, dir string, o ExportOptions) (proof.Checkpoint, error) {
 	signer := l.keys.Signer()
 	var signed []byte
@@ -50,8 +50,7 @@ func (l *Ledger) Export(ctx context.Context, dir string, o ExportOptions) (proof
 	return x.Export(ctx, dir)
 }
 
-// FirstSince returns the index of the first entry that is not before t; the log's size where there
-// is none.
+// FirstSince returns the index of the first entry not before t, the log's size if there is none.
 func (tx *Tx) FirstSince(t time.Time) (index int64, err error) {
 	size, err := tx.TreeSize()
 	if err != nil {

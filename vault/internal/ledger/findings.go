@@ -7,8 +7,8 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// Findings calls fn for every finding with a number below before (0: for all), the newest first. fn
-// must not write.
+// Findings calls fn for every finding with a number below before (0: all), newest first. fn must
+// not write.
 func (tx *Tx) Findings(before uint64, fn func(book.Found) error) error {
 	if before == 0 {
 		before = 1<<64 - 1

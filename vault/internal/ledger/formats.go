@@ -21,8 +21,7 @@ const (
 	// formatNumber is of the format that this build writes and opens.
 	formatNumber = 3
 	format       = formatPrefix + "3"
-	// formatV2 had one multiset hash over all records in its head, and none over most indexes. It
-	// is rebuilt from its log.
+	// formatV2 had one multiset hash over all records in its head, and none over most indexes.
 	formatV2 = formatPrefix + "2"
 	// formatUnfinished is of a file that Rebuild has begun and not finished.
 	formatUnfinished = format + "-unfinished"
@@ -30,30 +29,28 @@ const (
 
 // Errors of formats.
 var (
-	// ErrFormat is returned for a ledger of builds that knew sales by card only (v1): their buckets
-	// and totals were others.
+	// ErrFormat is returned for a ledger of builds that knew card sales only (v1).
 	ErrFormat = errors.New("the ledger was written by an older build, and this one cannot rebuild it: " +
 		"open it with that build, and carry its merchants over to a new vault")
 	// ErrOlder is returned by Open for a ledger that Rebuild makes into one of this build's format.
 	ErrOlder = errors.New("the ledger has an older format: the vault rebuilds it from its log at the next unlock")
-	// ErrNewer is returned for a ledger that a later build wrote: nothing of it is read or changed.
+	// ErrNewer is returned for a ledger of a later build: nothing of it is read or changed.
 	ErrNewer = errors.New("the ledger was written by a newer build: open it with that build, or with a newer one")
 )
 
-// sourceFormat is how Rebuild reads a file of one format. All else, records and the log, has been
-// the same in all of them.
+// sourceFormat is how Rebuild reads a file of one format. Records and the log are the same in all.
 type sourceFormat struct {
 	name    string
 	buckets []string // that such a file must have to be read
-	// readHead opens the head. Its sums are left out: they are of other buckets, or of other
-	// records, than the new file's.
+	// readHead opens the head, without its sums: they are of other buckets or records than the new
+	// file's.
 	readHead func(l *Ledger, b *bbolt.Tx) (head, error)
 	// prove compares what Rebuild carries over with the sums in the head. It fails with ErrDamaged.
 	prove func(ctx context.Context, tx *Tx) error
 }
 
-// sourceFormats are the formats that Rebuild reads. A later change of the format adds a line: the
-// reader of the format before it.
+// sourceFormats are the formats that Rebuild reads; a change of the format adds the reader of the
+// last.
 var sourceFormats = [...]sourceFormat{
 	{formatV2, bucketsV2, readHeadV2, proveV2},
 	{format, append([]string{bucketVault}, carriedBuckets...), (*Ledger).readHeadToCarry, proveCarried},
@@ -79,7 +76,7 @@ func formatOf(b *bbolt.Tx) string {
 	return string(meta.Get(keyFormat))
 }
 
-// sourceFormatOf finds how the file is read, or says by name why it is not.
+// sourceFormatOf returns how the file is read, or why it is not.
 func sourceFormatOf(b *bbolt.Tx) (sourceFormat, error) {
 	got := formatOf(b)
 	for _, known := range sourceFormats {
@@ -103,8 +100,7 @@ func sourceFormatOf(b *bbolt.Tx) (sourceFormat, error) {
 	return sourceFormat{}, damaged("it has not the format %s", format)
 }
 
-// bucketsV2 are those over which the one sum of v2 goes: of records, and the index of what is
-// unsent.
+// bucketsV2 are those under the one sum of v2: of records, and the index of what is unsent.
 var bucketsV2 = []string{"keys", "vault", "merchants", "batches", "runs", "bags", "ids", "payments", "parts", "results", "chains", "tokens",
 	"stored", "blocks", "files", "entries", "auditors", "wraps", "by-unsent"}
 
@@ -134,8 +130,7 @@ func readHeadV2(l *Ledger, b *bbolt.Tx) (head, error) {
 	return head{Size: h.Size, Root: h.Root, Time: h.Time, LogKey: h.LogKey, LogDay: h.LogDay}, err
 }
 
-// proveV2 compares all records with the one sum, which cannot say where it does not hold: what is
-// carried over might be it.
+// proveV2 compares all records with the one sum, which cannot show where it does not hold.
 func proveV2(ctx context.Context, tx *Tx) error {
 	h, err := tx.ledger.openHeadV2(tx.bolt)
 	if err != nil {
@@ -164,12 +159,11 @@ func (l *Ledger) readHeadToCarry(b *bbolt.Tx) (head, error) {
 	return h, err
 }
 
-// carriedBuckets are those whose content no event holds, so that a rebuild carries it over. All
-// others are made anew from the log.
+// carriedBuckets hold what no event holds, so that a rebuild carries it over. All others are made
+// from the log.
 var carriedBuckets = []string{bucketKeys, bucketWraps, bucketParts, bucketStored, bucketResults, indexUnsent}
 
-// cure returns what helps a bucket that is not as it was left; nothing where only a sound copy
-// does.
+// cure is the advice for a bucket that is not as it was left; "" where only a sound copy helps.
 func cure(bucket string) string {
 	if slices.Contains(carriedBuckets, bucket) {
 		return ""
@@ -177,7 +171,7 @@ func cure(bucket string) string {
 	return " (vault unlock --rebuild makes them anew from the log, and keeps this file)"
 }
 
-// proveCarried compares what is carried over with its sums; what is made anew is not looked at.
+// proveCarried compares what is carried over with its sums.
 func proveCarried(ctx context.Context, tx *Tx) error {
 	h, err := tx.readHead()
 	if err != nil {

@@ -19,11 +19,11 @@ type request struct {
 }
 
 // Commit runs fn in a transaction and returns when its effects are durable. Callers that come while
-// a transaction is under way ride together in the next, one fsync for all; each sees the effects of
-// those before it. When fn fails, or an Append of its failed, nothing of it stays and its error is
-// returned; fn may run again when another of its group fails, so it must have no effect outside tx,
-// or one that a second run overwrites. ctx counts until fn begins. ErrUnknownOutcome reports that
-// the commit itself failed: what fn did may be there or not, and the ledger takes no more.
+// one is under way share the next, one fsync for all; each sees the effects of those before it.
+// When fn fails, or an Append in it failed, nothing of it stays and its error is returned. fn may
+// run again when another of its group fails, so it must have no effect outside tx, or one that a
+// second run overwrites. ctx counts until fn begins. After [ErrUnknownOutcome] what fn did may be
+// there or not, and the ledger commits no more.
 func (l *Ledger) Commit(ctx context.Context, fn func(*Tx) error) error {
 	if err := l.latchedError(); err != nil {
 		return err
@@ -79,7 +79,7 @@ func (l *Ledger) write() {
 	}
 }
 
-// gather takes those who wait, without waiting for more.
+// gather collects those who wait, without waiting for more.
 func (l *Ledger) gather(first *request) []*request {
 	group := []*request{first}
 	for len(group) < l.options.MaxGroup {
@@ -93,8 +93,8 @@ func (l *Ledger) gather(first *request) []*request {
 	return group
 }
 
-// commit answers every request of group. One that fails is answered and left out, and the others
-// run again without it.
+// commit answers every request of group. One that fails is answered, and the others run again
+// without it.
 func (l *Ledger) commit(group []*request) {
 	group = slices.DeleteFunc(group, func(r *request) bool {
 		if r.rest != nil {
@@ -120,8 +120,8 @@ func (l *Ledger) commit(group []*request) {
 	}
 }
 
-// try runs group in one transaction. It returns the request that failed and its error, or the error
-// of all.
+// try runs group in one transaction, and returns the request that failed and its error, or the
+// error of all.
 func (l *Ledger) try(group []*request) (failed *request, err error) {
 	b, err := l.db.Begin(true)
 	if err != nil {
@@ -186,7 +186,7 @@ func (l *Ledger) publish(tx *Tx) {
 	}
 }
 
-// updateTags has the tags take in what tx changed, before its commit.
+// updateTags applies what tx changed to the tags, before its commit.
 func (l *Ledger) updateTags(tx *Tx) {
 	if l.tags != nil {
 		l.tags.apply(tx.id, tx.tagged)

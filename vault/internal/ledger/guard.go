@@ -12,8 +12,8 @@ import (
 	"nightdrop/shared/durable"
 )
 
-// guard runs fn and turns what a damaged file does (bbolt's panics, and faults in the mapped file)
-// into ErrDamaged. Panics of other code go on.
+// guard runs fn and turns what a damaged file causes (bbolt's panics, and faults in the mapped
+// file) into [ErrDamaged]. Other panics go on.
 func guard(fn func() error) (err error) {
 	before := debug.SetPanicOnFault(true)
 	defer debug.SetPanicOnFault(before)
@@ -58,7 +58,7 @@ func panickedInStore() bool {
 	}
 }
 
-// cleanMark names the file that reports that the ledger was closed properly and not touched since.
+// cleanMark names the file that shows that the ledger was closed properly and not touched since.
 func cleanMark(path string) string { return path + ".clean" }
 
 // fileMark is what the mark holds: size and time of the last change of the ledger's file.

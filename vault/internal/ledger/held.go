@@ -14,9 +14,9 @@ type traceKey struct {
 	stan     uint32
 }
 
-// heldTraces counts the open messages that bear a trace number, as of the last commit. It is
-// derived from the payments when the ledger is opened, and follows each commit after it has
-// happened: what is rolled back never was here. About 100 bytes an open message.
+// heldTraces counts the open messages that bear a trace number, as of the last commit. It is read
+// from the payments when the ledger is opened, and follows each commit that has happened. About 100
+// bytes an open message.
 type heldTraces map[traceKey]int
 
 // heldTrace is one message more, or one fewer, that bears a trace number.
@@ -51,14 +51,14 @@ func (tx *Tx) holdTraces(was, p book.Payment) {
 	}
 }
 
-// HoldsTrace reports whether an open message of a payment bears this trace number at its terminal,
-// from whatever day: a request, capture or reversal that may still be answered or sent again. What
-// this transaction itself changed does not count. It is for writing transactions.
+// HoldsTrace reports whether an open message of any day bears this trace number at its terminal: a
+// request, capture or reversal that may still be answered or sent again. Changes of this
+// transaction do not count. It is for writing transactions.
 func (tx *Tx) HoldsTrace(terminal string, stan uint32) bool {
 	return tx.ledger.held[traceKey{terminal, stan}] > 0
 }
 
-// readHeld reads which trace numbers are held; it costs as much as the payments that are open.
+// readHeld reads which trace numbers are held, from the open payments.
 func (l *Ledger) readHeld(tx *Tx) error {
 	l.held = heldTraces{}
 	for _, stage := range openStages {

@@ -15,11 +15,11 @@ import (
 )
 
 // ErrRolledBack is returned when the file is an older copy of the ledger, or has lost its end:
-// payments that came since would be taken and charged a second time.
+// payments that came since would be accepted and charged a second time.
 var ErrRolledBack = errors.New("this is an older copy of the ledger, or it lost its end: what it forgot would be charged a second time")
 
-// highWater is how far the log is known to have come. It is kept sealed in a file of its own beside
-// the ledger, which a copy that is put in the ledger's place does not bring along.
+// highWater is how far the log is known to have come, in a sealed file beside the ledger, which a
+// copy put in the ledger's place does not bring along.
 type highWater struct {
 	Size int64  `json:"size"`
 	Root []byte `json:"root"`
@@ -27,13 +27,13 @@ type highWater struct {
 
 const highWaterName = "high-water"
 
-// ErrMarkDamaged is returned by Ledger.MarkDamaged where the high-water mark cannot be read: the
-// ledger itself is sound, but nothing beside it shows that it is not an older copy.
+// ErrMarkDamaged is returned by [Ledger.MarkDamaged] where the high-water mark is unreadable: the
+// ledger is sound, but nothing beside it shows that it is not an older copy.
 var ErrMarkDamaged = errors.New("the mark of how far the ledger had come cannot be read")
 
 // MarkDamaged returns which mark cannot be read, and why; nil where it was read or there is none.
-// Until TrustMark the mark stays as it is. Whoever opened the ledger must learn elsewhere that it
-// is the newest, as from the journal, before anything is sent or destroyed.
+// The mark stays until [Ledger.TrustMark]. Something else, such as the journal, must show that the
+// ledger is the newest before anything is sent or destroyed.
 func (l *Ledger) MarkDamaged() error {
 	if err := l.badMark.Load(); err != nil {
 		return *err
@@ -49,9 +49,9 @@ func (l *Ledger) TrustMark() error {
 
 func highWaterPath(path string) string { return path + "." + highWaterName }
 
-// Remember keeps how far the log has come, so that Open refuses a copy that is older. Close does it
-// too; a daemon calls it every minute or so, because a killed process does not close. It may be
-// called while commits go on, from one goroutine at a time.
+// Remember saves how far the log has come, so that Open refuses an older copy. Close does it too; a
+// daemon calls it every minute or so, because a killed process does not close. Commits may go on
+// meanwhile; one goroutine at a time.
 func (l *Ledger) Remember() error {
 	var h head
 	err := l.View(func(tx *Tx) (err error) {
@@ -64,11 +64,10 @@ func (l *Ledger) Remember() error {
 	return l.remember(h)
 }
 
-// remember writes the mark of what is durable. A crash leaves the mark before it, which is only
-// less strict.
+// remember writes the mark of what is durable. A crash leaves the last mark, which is less strict.
 func (l *Ledger) remember(h head) error {
 	if l.MarkDamaged() != nil {
-		return nil // it would say of an older copy that it is the newest
+		return nil // an older copy would become the newest
 	}
 	text, err := json.Marshal(highWater{Size: h.Size, Root: h.Root})
 	if err != nil {
@@ -81,8 +80,8 @@ func (l *Ledger) remember(h head) error {
 	return nil
 }
 
-// checkHighWater compares the log, which ends as h says, with the mark. Without a mark, as on
-// another host, it knows nothing; of one that cannot be read, MarkDamaged reports it.
+// checkHighWater compares the log, which ends as h says, with the mark, if there is one.
+// MarkDamaged reports one that cannot be read.
 func (l *Ledger) checkHighWater(b *bbolt.Tx, h head) error {
 	path := highWaterPath(l.path)
 	sealed, err := os.ReadFile(path)

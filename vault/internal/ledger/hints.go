@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// ResultsHint is how RESULTS looked when it was last compared with what was published. What the
-// broker says is a hint: a difference has the vault look closer, and publish again what is missing,
+// ResultsHint is how RESULTS looked when it was last compared with what was published. A broker's
+// figures are hints: a difference makes the vault look closer, and publish again what is missing,
 // once a day at most.
 type ResultsHint struct {
 	// when the stream was made; zero before it was first compared
@@ -17,28 +17,27 @@ type ResultsHint struct {
 	Oldest time.Time `json:"oldest,omitzero"` // when the message there was stored
 	// how many of its messages were there no more
 	Gone uint64 `json:"gone,omitempty"`
-	// from when a merchant may be looked at again whose turn had not come; zero where none is
+	// when a merchant may be checked again whose turn had not come; zero where none is
 	Due time.Time `json:"due,omitzero"`
 	// by merchant: lowest serial that purges of the vault's own have left
 	Floors map[string]uint64 `json:"floors,omitempty"`
 }
 
-// hints is one record of the ledger that no event makes: what it says is held against what is there
-// before it counts.
+// hints is one record of the ledger that no event makes: it is checked before it counts.
 type hints struct {
 	Hint
 	Marks   []Mark       `json:"marks,omitempty"` // in their order, the newest last
 	Results *ResultsHint `json:"results,omitempty"`
 }
 
-// Mark records that intake had come to a bag at a time of the vault's clock: each at a lower
-// sequence was committed by then.
+// Mark records that intake had come to a bag at a time of the vault's clock: all below its sequence
+// was committed by then.
 type Mark struct {
 	Hint
 	Time time.Time `json:"time"`
 }
 
-// Limits of marks, which ride in each commit of intake.
+// Limits of marks, which are in each commit of intake.
 const (
 	markEvery = 12 * time.Hour
 	maxMarks  = 2*8 + 2 // of a week and a day, the one that moves and one more
@@ -61,7 +60,7 @@ func (h *hints) mark(at Hint, now time.Time) {
 	h.Marks = h.Marks[max(0, len(h.Marks)-maxMarks):]
 }
 
-// MarkedBefore returns the newest mark of a time or earlier; the zero value where there is none.
+// MarkedBefore returns the newest mark at or before a time; the zero value if there is none.
 func (tx *Tx) MarkedBefore(at time.Time) (found Mark, err error) {
 	h, err := tx.hints()
 	if err != nil {
@@ -75,7 +74,7 @@ func (tx *Tx) MarkedBefore(at time.Time) (found Mark, err error) {
 	return found, nil
 }
 
-// ResultsHint returns what SetResultsHint kept last, the zero value before that.
+// ResultsHint returns what SetResultsHint saved last, or the zero value.
 func (tx *Tx) ResultsHint() (ResultsHint, error) {
 	h, err := tx.hints()
 	if err != nil || h.Results == nil {

@@ -16,9 +16,8 @@ import (
 	"nightdrop/vault/internal/ledger/pages"
 )
 
-// Inspect looks at the ledger's file without its keys: first at the structure of its pages
-// ([pages.Check]), then it reads every record through bbolt. It changes nothing. It fails with
-// ErrDamaged or ErrInUse.
+// Inspect checks the ledger's file without its keys: the structure of its pages ([pages.Check]),
+// then every record through bbolt. It changes nothing. It fails with [ErrDamaged] or [ErrInUse].
 func Inspect(path string) error {
 	if err := notEmpty(path); err != nil {
 		return err
@@ -93,8 +92,8 @@ const (
 	exitInUse   = 8
 )
 
-// InspectMain is the whole of the child process that InspectByCommand starts: it limits its own
-// memory, inspects the file and returns the exit code. What it found goes to out.
+// InspectMain is the child process of [InspectByCommand]: it limits its own memory, inspects the
+// file, writes what it found to out and returns the exit code.
 func InspectMain(path string, out io.Writer) int {
 	memory := uint64(inspectMemory)
 	if info, err := os.Stat(path); err == nil {
@@ -120,7 +119,7 @@ func InspectMain(path string, out io.Writer) int {
 }
 
 // InspectByCommand returns an Options.Check that runs argv with the path appended; the command must
-// be InspectMain's. However the child ends, other than well or because the file is in use or
+// be [InspectMain]'s. However the child ends, other than well or because the file is in use or
 // unreadable, the ledger is damaged.
 func InspectByCommand(argv ...string) func(path string) error {
 	return func(path string) error {

@@ -10,8 +10,8 @@ import (
 	"nightdrop/vault/internal/merkle"
 )
 
-// SealedEntry returns an entry of the log as it stands, for a copy of it elsewhere: the first half
-// of its leaf's record, and the sealed entry, whose first four bytes are the number of its log key.
+// SealedEntry returns an entry of the log for a copy elsewhere: the first half of its leaf's
+// record, and the sealed entry, which begins with its log key's number (4 bytes).
 func (tx *Tx) SealedEntry(index int64) (half [sha256.Size]byte, sealed []byte, err error) {
 	record, sealed, err := merkle.Stored(rows{tx.bolt}, index)
 	if err != nil {
@@ -20,8 +20,7 @@ func (tx *Tx) SealedEntry(index int64) (half [sha256.Size]byte, sealed []byte, e
 	return [sha256.Size]byte(record[:]), sealed, nil
 }
 
-// WrappedLogKey returns a log key as it stands: wrapped under the key-encryption key, which alone
-// opens it.
+// WrappedLogKey returns a log key, wrapped under the key-encryption key.
 func (tx *Tx) WrappedLogKey(number uint32) ([]byte, error) {
 	purpose := keyring.LogKeyPurpose(number)
 	wrapped, err := tx.read(bucketKeys, []byte(purpose))

@@ -16,8 +16,7 @@ type Journalled struct {
 	First int64 `json:"first,omitempty"`
 }
 
-// journalled is what the second places have confirmed, by their names. It is safe for concurrent
-// use.
+// journalled is what the second places have confirmed, by name. It is safe for concurrent use.
 type journalled struct {
 	mu     sync.Mutex
 	places map[string]Journalled
@@ -38,18 +37,17 @@ func (j *journalled) change(fn func(map[string]Journalled)) {
 	fn(j.places)
 }
 
-// Journalled returns what each second place has confirmed, by its name, as far as this ledger
-// knows. A place of which it knows nothing has none.
+// Journalled returns what each second place has confirmed, by name, as far as this ledger knows.
 func (l *Ledger) Journalled() map[string]Journalled { return l.journal.all() }
 
-// SetJournalled notes what a second place has confirmed. It rides in the head of the next commit,
-// and of Close: it costs no event and no fsync of its own, and a crash before that leaves an older
-// note, which is only less strict.
+// SetJournalled notes what a second place has confirmed, in the head of the next commit or of
+// Close: it needs no event or fsync of its own, and a crash before leaves an older note, which is
+// less strict.
 func (l *Ledger) SetJournalled(place string, j Journalled) {
 	l.journal.change(func(places map[string]Journalled) { places[place] = j })
 }
 
-// DropJournalled forgets a second place that is given up, as SetJournalled notes one.
+// DropJournalled forgets a second place that is given up, in the way of [Ledger.SetJournalled].
 func (l *Ledger) DropJournalled(place string) {
 	l.journal.change(func(places map[string]Journalled) { delete(places, place) })
 }

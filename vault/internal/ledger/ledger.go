@@ -38,8 +38,8 @@ var (
 	// ErrDamaged is returned when the file is not what was written: cut, altered, or parts of it
 	// older than others.
 	ErrDamaged = pages.ErrDamaged
-	// ErrUnknownOutcome is returned when a commit failed: it may have happened. The ledger takes no
-	// more; the process must exit, open the ledger again and read what is true.
+	// ErrUnknownOutcome is returned when a commit failed: it may have happened. The ledger commits
+	// no more; the process must exit and open the ledger again.
 	ErrUnknownOutcome = errors.New("a commit failed and may have happened: the vault must stop and be started again")
 	// ErrClosed is returned after Close.
 	ErrClosed = errors.New("the ledger is closed")
@@ -59,25 +59,23 @@ type Options struct {
 	Logger *slog.Logger     // discards when nil
 	// Actor is who creates the ledger, as in book.Event; "vault" when empty.
 	Actor string
-	// MaxGroup is how many callers of Commit ride in one transaction; 256 when 0. It bounds memory
-	// and the wait of the last.
+	// MaxGroup is how many callers of Commit share one transaction; 256 when 0. It bounds memory
+	// and the last one's wait.
 	MaxGroup int
 	// LockWait is how long Open waits for another process to let go of the file; 500 ms when 0.
 	LockWait time.Duration
-	// Check looks at a file that was not closed properly before this process maps it; Inspect when
-	// nil. A daemon passes InspectByCommand, so that what Inspect may not see in a damaged file
-	// harms another process.
+	// Check checks a file that was not closed properly before this process maps it; Inspect when
+	// nil. A daemon passes [InspectByCommand], so that undetected damage harms another process.
 	Check func(path string) error
 	// Failed is called when a commit failed, so that what is on disk is unknown, and with
-	// ErrDamaged when damage is found while the ledger is open, whoever met it: the process must
-	// end. It does not block, may be called again and from any goroutine; nil: nobody is.
+	// [ErrDamaged] when damage is detected in the open ledger: the process must end. It does not
+	// block and may be called again, from any goroutine; it may be nil.
 	Failed func(error)
 	// openFile opens the file for bbolt; tests make it fail.
 	openFile func(string, int, os.FileMode) (*os.File, error)
-	// withoutProofs leaves the sums of buckets and the tags of records out; the benchmark of the
-	// proofs does.
+	// withoutProofs leaves out the sums of buckets and the tags, for their benchmark.
 	withoutProofs bool
-	// logEvent writes an event's leaf, as Tx.logEvent does; the benchmark of the log leaves it out.
+	// logEvent writes an event's leaf; nil: Tx.logEvent. The benchmark of the log leaves it out.
 	logEvent func(*Tx, book.Event, []byte) (envelope.Place, error)
 }
 
@@ -145,8 +143,8 @@ func (l *Ledger) openStore(path string) error {
 		Timeout:      l.options.LockWait,
 		FreelistType: bbolt.FreelistMapType,
 		PageSize:     pages.Size,
-		// Address space, not memory: a growing file need not be mapped anew, which would wait for
-		// every reader, a check of minutes too.
+		// Address space, not memory: mapping a grown file anew would wait for every reader, even a
+		// check.
 		InitialMmapSize: 64 << 30,
 		OpenFile:        l.options.openFile,
 		NoStatistics:    true,
@@ -177,8 +175,7 @@ func newLedger(path string, keys Keys, o Options) (*Ledger, error) {
 		stop: make(chan struct{}), stopped: make(chan struct{}), committed: make(chan struct{})}, nil
 }
 
-// Create makes the ledger of a new vault at path, with its first event, and closes it again. It
-// never overwrites.
+// Create makes the ledger of a new vault at path, with its first event. It never overwrites.
 func Create(path string, keys Keys, o Options) error {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return errors.Join(ErrExists, err)
@@ -207,7 +204,6 @@ func Create(path string, keys Keys, o Options) error {
 	return markClean(path)
 }
 
-// begin fills an empty file.
 func (l *Ledger) begin() error {
 	wrapped, box, err := l.keys.NewBox(purposeVault)
 	if err != nil {
@@ -237,10 +233,10 @@ func (l *Ledger) begin() error {
 	})
 }
 
-// Open opens the ledger at path. A file that was not closed properly is looked at first
-// (Options.Check). It fails with ErrInUse while another process has it open, with ErrDamaged, with
-// ErrRolledBack where Remember knows of more than the file holds, with ErrOlder where Rebuild must
-// come first, with ErrNewer or ErrFormat, or with what the keys say, such as keyring.ErrLocked.
+// Open opens the ledger at path. A file that was not closed properly is checked first
+// (Options.Check). It fails with [ErrInUse] while another process has it open, with [ErrDamaged],
+// with [ErrRolledBack] where the mark is ahead of the file, with [ErrOlder] where Rebuild must come
+// first, with [ErrNewer] or [ErrFormat], or with an error of the keys, such as keyring.ErrLocked.
 func Open(path string, keys Keys, o Options) (*Ledger, error) {
 	l, err := open(path, keys, o)
 	return l, onDisk(path, err)
@@ -296,8 +292,8 @@ func (l *Ledger) resume() error {
 	if err := l.db.View(l.proveEnd); err != nil {
 		return err
 	}
-	// A crash after this commit leaves a log key that seals nothing, and empty tables that have
-	// come with this build.
+	// A crash after this commit leaves a log key that seals nothing, and this build's new tables,
+	// empty.
 	err := l.db.Update(func(b *bbolt.Tx) error {
 		if err := makeBuckets(b); err != nil {
 			return err
@@ -319,8 +315,8 @@ func (l *Ledger) resume() error {
 	return l.db.View(func(b *bbolt.Tx) error { return l.readHeld(l.newTx(b)) })
 }
 
-// proveEnd checks that the file ends where its last commit left it, and that what money hangs on is
-// what that commit left.
+// proveEnd checks that the file ends where its last commit left it, and proves what money depends
+// on.
 func (l *Ledger) proveEnd(b *bbolt.Tx) error {
 	if err := wholeFile(b); err != nil {
 		return err
@@ -365,7 +361,6 @@ func (l *Ledger) openVault(b *bbolt.Tx) (err error) {
 	return nil
 }
 
-// openBox opens the vault's box.
 func (l *Ledger) openBox(b *bbolt.Tx) error {
 	keys := b.Bucket([]byte(bucketKeys))
 	if keys == nil {
@@ -383,8 +378,8 @@ func (l *Ledger) openBox(b *bbolt.Tx) error {
 	return nil
 }
 
-// View runs fn on a snapshot of the ledger. fn must not keep tx, use it from several goroutines,
-// nor wait for a Commit.
+// View runs fn on a snapshot. fn must not keep tx, use it from several goroutines, or wait for a
+// Commit.
 func (l *Ledger) View(fn func(*Tx) error) error {
 	if l.tags != nil {
 		entered := l.tags.enter()
@@ -399,12 +394,11 @@ func (l *Ledger) View(fn func(*Tx) error) error {
 	}))
 }
 
-// Named adds to an error of damage its file, where it lacks that: of those who read the ledger
-// and found what cannot be.
+// Named adds to an error of damage its file, where it lacks that.
 func (l *Ledger) Named(err error) error { return naming(l.path, err) }
 
-// noted returns err. Where it is damage it names the file, refuses every later commit, and has
-// Options.Failed know of it: no caller may go on with part of a damaged ledger.
+// noted returns err. Damage gets its file's name, ends all commits and is passed to Options.Failed:
+// no caller may go on with part of a damaged ledger.
 func (l *Ledger) noted(err error) error {
 	if !errors.Is(err, ErrDamaged) {
 		return err
@@ -417,9 +411,8 @@ func (l *Ledger) noted(err error) error {
 	return err
 }
 
-// Committed returns a channel that the next commit closes. Whoever waits for news takes the channel
-// first, then looks, then waits on it, and takes a new one for the next round: so nothing between
-// looking and waiting is missed.
+// Committed returns a channel that the next commit closes. Get the channel, then look, then wait on
+// it, each time anew: so nothing in between is missed.
 func (l *Ledger) Committed() <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -452,8 +445,7 @@ func (l *Ledger) Close() error {
 	return l.closed
 }
 
-// Fingerprint returns the keyed fingerprint of a whole account number, as Tx.Fingerprint does, on a
-// snapshot of its own.
+// Fingerprint is [Tx.Fingerprint] on a snapshot of its own.
 func (l *Ledger) Fingerprint(merchant string, whole []byte) (fingerprint string, err error) {
 	err = l.View(func(tx *Tx) error {
 		fingerprint, err = tx.Fingerprint(merchant, whole)
@@ -462,8 +454,8 @@ func (l *Ledger) Fingerprint(merchant string, whole []byte) (fingerprint string,
 	return fingerprint, err
 }
 
-// notEmpty refuses a file that is too short for bbolt's two first pages: bbolt would begin a new
-// store in an empty one.
+// notEmpty refuses a file too short for bbolt's two first pages: bbolt would begin a new store in
+// it.
 func notEmpty(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -475,7 +467,7 @@ func notEmpty(path string) error {
 	return nil
 }
 
-// wholeFile checks that the file is as long as its pages say: beyond its end the map faults.
+// wholeFile checks that the file has all its pages: beyond its end the map faults.
 func wholeFile(b *bbolt.Tx) error {
 	info, err := os.Stat(b.DB().Path())
 	if err != nil {

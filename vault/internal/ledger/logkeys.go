@@ -11,10 +11,10 @@ import (
 	"nightdrop/vault/internal/merkle"
 )
 
-// A log key is wrapped for the auditors of the moment in which it begins, and it begins anew with
+// A log key is wrapped for the auditors of the moment in which it begins, and a new one begins with
 // every change of them: the entry that adds an auditor is the first under its key, the one that
-// removes one the last. So an auditor opens the entries of its time, both ends included, and an
-// auditor whose keys were withheld sees it: its time would begin or end with another entry.
+// removes one the last. So an auditor opens the entries of its time, both ends included, and
+// detects keys that were withheld: its time would begin or end with another entry.
 
 // newLogKey begins a log key, for the entries from here on.
 func (tx *Tx) newLogKey() error {
@@ -113,7 +113,7 @@ func reading(s *book.State) (names []string) {
 	return names
 }
 
-// next takes an entry, with the auditors before and after it.
+// next accepts an entry, with the auditors before and after it.
 func (k *logKeys) next(e LogEntry, before, after []string) error {
 	_, adding := e.Event.Body.(book.AuditorAdded)
 	fresh := e.LogKey > k.newest
@@ -139,8 +139,8 @@ func (k *logKeys) through(number uint32, names []string) {
 	}
 }
 
-// checkWraps finds a wrap for every auditor of every log key's time, and no other. What is in a
-// wrap, only its auditor knows.
+// checkWraps checks that each auditor of each log key's time has a wrap, and nobody else. Only its
+// auditor can open a wrap.
 func (c *checker) checkWraps() error {
 	c.keys.through(c.head.LogKey, reading(c.folded))
 	if uint32(len(c.keys.auditors)) != c.head.LogKey {

@@ -8,9 +8,8 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// EachPart calls fn for every part that is kept, in the order of its payment's arrival, with the
-// sealing key that it needs. fn must not write. It reads all of them: it is for what a clock does
-// once a day.
+// EachPart calls fn for every part, in the order of its payment's arrival, with the sealing key
+// that it needs. fn must not write. It reads all of them: it is for what is done once a day.
 func (tx *Tx) EachPart(fn func(p book.Payment, part envelope.PartName, key envelope.KeyName) error) error {
 	return tx.forEach(bucketParts, func(k, value []byte) error {
 		merchant, name, ok := strings.Cut(string(k[min(len(k), 8):]), "/")

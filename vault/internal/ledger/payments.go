@@ -212,8 +212,7 @@ func (q Query) matches(p book.Payment) bool {
 		(q.Batch == 0 || p.Batch == q.Batch) && p.Number > q.After
 }
 
-// scan is the part of an index, or of the payments themselves, that holds what a query asks for, in
-// the order of numbers.
+// scan is the part of an index, or of the payments, that holds what a query selects, by number.
 type scan struct {
 	bucket string
 	prefix []byte
@@ -248,8 +247,8 @@ func numbersOf(merchant string) func(rest []byte) []byte {
 var errLimit = errors.New("enough")
 
 // Payments calls fn for what q selects, in the order of arrival (of a batch without a stage: stage
-// by stage). Memory does not grow with what is there. fn may change the state; a payment that no
-// longer matches by its turn is left out.
+// by stage), in constant memory. fn may change the state; a payment that no longer matches by its
+// turn is left out.
 func (tx *Tx) Payments(q Query, fn func(book.Payment) error) error {
 	if err := tx.writeBack(); err != nil {
 		return err
@@ -275,8 +274,8 @@ func (tx *Tx) Payments(q Query, fn func(book.Payment) error) error {
 	return nil
 }
 
-// Operations calls fn for the captures, refunds and voids of a payment, those that were rejected
-// too, in the order of arrival. fn may change the state.
+// Operations calls fn for the captures, refunds and voids of a payment, also rejected ones, in the
+// order of arrival. fn may change the state.
 func (tx *Tx) Operations(merchant, id string, fn func(book.Payment) error) error {
 	if err := tx.writeBack(); err != nil {
 		return err
@@ -414,8 +413,8 @@ func (tx *Tx) partKey(merchant, id string, part envelope.PartName) ([]byte, keyr
 // ErrNoPayment is returned when a part is to be put for a payment that is not there.
 var ErrNoPayment = errors.New("no such payment: append envelope-received before its parts")
 
-// PutPart keeps an account or code part as it came: still sealed to the vault, and once more under
-// the merchant's key.
+// PutPart keeps an account or code part as it came, sealed to the vault, and sealed again under the
+// merchant's key.
 func (tx *Tx) PutPart(merchant, id string, part envelope.PartName, p envelope.Part) error {
 	key, box, found, err := tx.partKey(merchant, id, part)
 	if err != nil {
@@ -449,8 +448,8 @@ func decodePart(value []byte) (p envelope.Part, ok bool, err error) {
 	return envelope.Part{Key: envelope.KeyName(value[1:end]), Sealed: value[end:]}, true, nil
 }
 
-// DeletePart forgets a part; one that is not there is no error. The file's free pages may hold the
-// ciphertext until they are used again; its key dies on time.
+// DeletePart deletes a part; one that is not there is no error. Free pages may hold the ciphertext
+// until they are used again; its key dies on time.
 func (tx *Tx) DeletePart(merchant, id string, part envelope.PartName) error {
 	key, _, found, err := tx.partKey(merchant, id, part)
 	if err != nil || !found {

@@ -16,8 +16,8 @@ import (
 	"nightdrop/vault/internal/merkle"
 )
 
-// laterBuckets are big, and no money hangs on what is not found there alone: they are compared with
-// their sums after the unlock.
+// laterBuckets are big, and no money depends on what is missing there: they are compared with their
+// sums after the unlock.
 var laterBuckets = []string{bucketParts, bucketResults}
 
 // provenFirst reports whether a bucket is compared with its sum before anything is sent or
@@ -26,12 +26,11 @@ func provenFirst(bucket string) bool {
 	return !slices.Contains(laterBuckets, bucket) && slices.Contains(summedBuckets, bucket)
 }
 
-// maxEntries bounds for how many tags room is made before the sums have proved how many there are.
+// maxEntries bounds the room for tags before the sums have proved how many there are.
 const maxEntries = 1 << 28
 
-// proveFirst compares with their sums the buckets on which money hangs, indexes included, reading
-// every leaf of theirs. It costs about 2 s a million payments on two processors, the file in
-// memory.
+// proveFirst compares the buckets on which money depends, indexes included, with their sums,
+// reading every leaf. About 2 s a million payments on two processors, with the file in memory.
 func (l *Ledger) proveFirst() (err error) {
 	if l.options.withoutProofs {
 		return nil
@@ -68,8 +67,8 @@ func (l *Ledger) proveFirst() (err error) {
 	return err
 }
 
-// proveLater does so with the rest, while the vault works already, and hashes the log's tree again.
-// What it finds ends the work.
+// proveLater does so with the rest and hashes the log's tree again, while the vault works; damage
+// ends the work.
 func (l *Ledger) proveLater() {
 	begun := time.Now()
 	err := l.noted(naming(l.path, guard(func() error {
@@ -106,8 +105,8 @@ func (l *Ledger) proveBucket(bucket string) error {
 	})
 }
 
-// sumPages reads all pages of some buckets as a snapshot has them, checks their structure and adds
-// up what is in them. goOn is asked after every leaf. Nobody writes over a snapshot's pages.
+// sumPages reads all pages of some buckets on a snapshot, checks their structure and sums their
+// records. goOn is called after every leaf. Nobody writes over a snapshot's pages.
 func (l *Ledger) sumPages(b *bbolt.Tx, read func(bucket string) bool, goOn func() error) (found sums, err error) {
 	file, err := os.Open(l.path)
 	if err != nil {
@@ -168,7 +167,6 @@ func (l *Ledger) proveLog() error {
 	return nil
 }
 
-// snapshot runs fn on a snapshot of the file.
 func (l *Ledger) snapshot(fn func(*bbolt.Tx) error) error {
 	err := l.db.View(fn)
 	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
@@ -225,7 +223,7 @@ func (l *Ledger) startSumming() *summing {
 	return s
 }
 
-// add takes the records of a leaf, which stay as they are.
+// add adds the records of a leaf, which must stay as they are.
 func (s *summing) add(bucket string, records []pages.Element) {
 	s.leaves <- leafRecords{bucket, records}
 }

@@ -22,15 +22,14 @@ import (
 // RebuildOptions of Rebuild.
 type RebuildOptions struct {
 	Options
-	// Progress is called with entries of the log that are folded, of how many; may be nil. It is
-	// called some times a second.
+	// Progress is called some times a second with the entries folded so far, of how many; may be
+	// nil.
 	Progress func(done, total int64)
-	// Cure rebuilds a ledger of the current format too, whose records or indexes are not what its
-	// log makes them.
+	// Cure also rebuilds a ledger of the current format whose records or indexes do not match its
+	// log.
 	Cure bool
 
-	// free says how many bytes a directory's volume has left, step is called before each durable
-	// step; tests replace them.
+	// free returns a volume's free bytes, step is called before each durable step; for tests.
 	free func(dir string) (uint64, error)
 	step func(name string) error
 	// link gives a file another name; os.Link when nil.
@@ -50,11 +49,10 @@ type Rebuilt struct {
 
 // Errors of rebuilding. With each the ledger is as it was before, under its name.
 var (
-	// ErrCurrent is returned where there is nothing to do: the ledger has the current format, and
-	// no cure was asked for.
+	// ErrCurrent is returned where the ledger has the current format, and no cure was asked for.
 	ErrCurrent = errors.New("the ledger has the format of this build already")
-	// ErrNoSpace is returned before anything is written where the volume is too small for a second
-	// ledger.
+	// ErrNoSpace is returned, before anything is written, where the volume is too small for two
+	// ledgers.
 	ErrNoSpace = errors.New("there is no room to rebuild the ledger")
 )
 
@@ -74,22 +72,21 @@ type rebuild struct {
 
 func unfinishedPath(path string) string { return path + ".rebuild" }
 
-// Rebuild makes a new ledger out of the log of the one at path and puts it in its place; the one
-// before is kept beside it under the name in Rebuilt.Kept, unchanged. It serves a change of the
-// format (Open says ErrOlder), and, with Cure, a ledger whose log is sound and whose records or
-// indexes are not. ring is unlocked; no other process may have the file open (ErrInUse).
+// Rebuild makes a new ledger from the log of the one at path and puts it in its place; the old one
+// is kept beside it, unchanged, under the name in Rebuilt.Kept. It serves a change of the format
+// ([ErrOlder]), and, with Cure, a ledger whose log is sound and whose records or indexes are not.
+// ring is unlocked; no other process may have the file open ([ErrInUse]).
 //
-// Every event is folded anew and every entry of the log copied byte for byte, so leaves and root
-// stay. What no event holds is carried over: wrapped keys, results with their notes, what of them
-// is unsent, parts, stored accounts, log keys wrapped for auditors, and the bag hint. All of it
-// must open in its place and agree with the sums in the head of the file before, and the log with
-// its root: damage is refused with ErrDamaged, not carried over. Of v2, whose head has one sum over
-// everything, all records must be sound.
+// Every event is folded anew and every entry copied byte for byte, so leaves and root stay. What no
+// event holds is carried over: wrapped keys, results with their notes, which of them are unsent,
+// parts, stored accounts, log keys wrapped for auditors, and the bag hint. All of it must open in
+// its place and agree with the sums in the old head, and the log with its root; otherwise it is
+// [ErrDamaged]. Of v2, whose head has one sum over everything, all records must be sound.
 //
-// Memory does not grow with the log, and no transaction is longer than some thousand entries. A
-// kill at any moment leaves either ledger whole under its name; the next call goes on where the
-// last transaction ended, or begins anew where the ledger has changed since. It fails with
-// ErrNoSpace before it writes anything where the volume has not room for a second ledger.
+// Memory does not grow with the log, and a transaction is some thousand entries at most. A kill at
+// any moment leaves either ledger whole under its name; the next call goes on after the last
+// transaction, or begins anew where the ledger has changed since. It fails with [ErrNoSpace] before
+// it writes anything where the volume is too small for a second ledger.
 func Rebuild(ctx context.Context, path string, keys Keys, o RebuildOptions) (done Rebuilt, err error) {
 	o.Options = o.withDefaults()
 	if o.free == nil {
@@ -153,7 +150,7 @@ func (r *rebuild) run(keys Keys) (done Rebuilt, err error) {
 	return done, r.replace()
 }
 
-// fill writes all of the new file, each step from where the one before a kill had come.
+// fill writes the new file, each step from where the last call had come.
 func (r *rebuild) fill() (done Rebuilt, err error) {
 	for _, step := range []func() error{r.carryKeys, r.foldLog, r.carryRest, r.compare} {
 		if err := step(); err != nil {
@@ -165,10 +162,10 @@ func (r *rebuild) fill() (done Rebuilt, err error) {
 		return done, err
 	}
 	// A crash here leaves a second name of the ledger, which the next call finds.
-	if err := errors.Join(r.o.step("tell"), writeRebuilt(r.path, done)); err != nil {
+	if err := errors.Join(r.o.step("note"), writeRebuilt(r.path, done)); err != nil {
 		return done, err
 	}
-	// A crash here leaves word of what has not happened yet; the next unlock makes it true.
+	// A crash here leaves a note of what has not happened yet; the next unlock makes it true.
 	return done, r.finish()
 }
 
@@ -202,8 +199,7 @@ func (r *rebuild) readSource(l *Ledger, b *bbolt.Tx) (err error) {
 	return r.source.prove(r.ctx, r.from)
 }
 
-// openTarget opens the unfinished file where it is of this very ledger, and begins it anew
-// otherwise.
+// openTarget opens the unfinished file of this very ledger, or begins it anew.
 func (r *rebuild) openTarget(keys Keys) (err error) {
 	path := unfinishedPath(r.path)
 	if err := r.checkSpace(path); err != nil {
@@ -235,8 +231,7 @@ func (r *rebuild) openTarget(keys Keys) (err error) {
 // errOtherSource is why an unfinished file is thrown away.
 var errOtherSource = errors.New("the unfinished file was made of another state of the ledger, or by another build")
 
-// resumeTarget opens an unfinished file: whole, of this build's format, and made of the file before
-// as it is now.
+// resumeTarget opens an unfinished file: whole, of this build's format, made of the present ledger.
 func (r *rebuild) resumeTarget(path string) error {
 	if _, err := os.Lstat(path); err != nil {
 		return err
@@ -324,7 +319,7 @@ func (r *rebuild) update(fn func(*Tx) error) error {
 	return nil
 }
 
-// compare holds the ends of both files against each other.
+// compare compares the ends of both files.
 func (r *rebuild) compare() error {
 	got, want := r.to.head, r.fromHead
 	if got.Size != want.Size || got.root() != want.root() || got.Time != want.Time {
@@ -339,8 +334,7 @@ func (r *rebuild) compare() error {
 	})
 }
 
-// finish makes the new file a ledger. A crash after it, before it has its name, has the next call
-// begin anew.
+// finish makes the new file a ledger. After a crash before the renaming the next call begins anew.
 func (r *rebuild) finish() error {
 	return r.update(func(tx *Tx) error {
 		meta := tx.bucket(bucketMeta)
@@ -389,7 +383,7 @@ func (r *rebuild) keep() (string, error) {
 	}
 }
 
-// alreadyKept finds the second name that a call before gave.
+// alreadyKept returns the second name that an earlier call gave.
 func (r *rebuild) alreadyKept(stem string) (string, error) {
 	now, err := os.Stat(r.path)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"nightdrop/vault/internal/merkle"
 )
 
-// rebuildChunk is how many entries or records one transaction takes: some tens of megabytes, and a
+// rebuildChunk is how many entries or records one transaction has: some tens of megabytes, and an
 // fsync every second or so.
 const rebuildChunk = 2048
 
@@ -86,9 +86,8 @@ func (r *rebuild) foldNext(tx *Tx) error {
 	return r.carryResult(tx, issued, facts, e.Place)
 }
 
-// carryResult carries the record of the result that an event issued, which is held against the
-// event, and goes the way that it went: pending, sealed as the next of its merchant's chain, and
-// sent or not.
+// carryResult carries the record of the result that an event issued, compares it with the event,
+// and restores its state: pending, or sealed as the next of its merchant's chain, and sent or not.
 func (r *rebuild) carryResult(tx *Tx, issued *book.Issued, facts []byte, place envelope.Place) error {
 	merchant, serial := issued.Merchant, issued.Serial
 	old, _, err := r.from.result(merchant, serial)
@@ -143,8 +142,8 @@ func (r *rebuild) carryRest() error {
 	return r.update(func(tx *Tx) error { return tx.setHints(known) })
 }
 
-// carry copies a bucket's records, from the last one that is there on, as they stand: each is
-// sealed for its place, which stays. check opens it and finds what it belongs to.
+// carry copies a bucket's records, after the last one that is there; each stays sealed for its
+// place. check opens it and looks up what it belongs to.
 func (r *rebuild) carry(bucket string, check func(tx *Tx, k, v []byte) error) error {
 	for more := true; more; {
 		err := r.update(func(tx *Tx) error {

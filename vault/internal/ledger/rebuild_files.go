@@ -14,14 +14,14 @@ import (
 	"nightdrop/shared/durable"
 )
 
-// spaceShare and spaceMore are the room that Rebuild asks for beyond the size of the file before:
-// pages are filled otherwise, and the vault goes on writing.
+// spaceShare and spaceMore are the room that Rebuild needs beyond the size of the old file: pages
+// are filled differently, and the vault goes on writing.
 const (
 	spaceShare = 4
 	spaceMore  = 64 << 20
 )
 
-// checkSpace finds room for a second ledger, less what an unfinished one has of it.
+// checkSpace checks for the room of a second ledger, less what an unfinished one has of it.
 func (r *rebuild) checkSpace(unfinished string) error {
 	info, err := os.Stat(r.path)
 	if err != nil {
@@ -53,8 +53,7 @@ func freeBytes(dir string) (uint64, error) {
 
 func rebuiltPath(path string) string { return path + ".rebuilt" }
 
-// writeRebuilt keeps beside the ledger that it was rebuilt, until whoever unlocked it has reported
-// it to the log.
+// writeRebuilt notes beside the ledger that it was rebuilt, until that stands in the log.
 func writeRebuilt(path string, done Rebuilt) error {
 	text, err := json.Marshal(done)
 	if err != nil {
@@ -80,8 +79,8 @@ func copyFile(from, to string) error {
 	return out.Create()
 }
 
-// UntoldRebuild returns what the last Rebuild of the ledger at path did, until RebuildTold; found
-// is false where all is reported.
+// UntoldRebuild returns what the last Rebuild of the ledger at path did, until [RebuildTold]; found
+// is false where all is logged.
 func UntoldRebuild(path string) (done Rebuilt, found bool, err error) {
 	text, err := os.ReadFile(rebuiltPath(path))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -96,8 +95,8 @@ func UntoldRebuild(path string) (done Rebuilt, found bool, err error) {
 	return done, true, nil
 }
 
-// RebuildTold ends what UntoldRebuild returns, once it stands in the log. A crash before it has it
-// reported twice.
+// RebuildTold ends what [UntoldRebuild] returns, once it stands in the log. After a crash before
+// it, it is logged twice.
 func RebuildTold(path string) error {
 	if err := os.Remove(rebuiltPath(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -224,7 +224,7 @@ var errKilled = errors.New("killed")
 
 // TestRebuildKilled ends a rebuild before each of its durable steps, and has the next one go on.
 func TestRebuildKilled(t *testing.T) {
-	kills := []string{"write 1", "write 2", "write 3", "write 4", "write 5", "write 6", "keep 1", "tell 1", "write 7", "rename 1", "mark 1"}
+	kills := []string{"write 1", "write 2", "write 3", "write 4", "write 5", "write 6", "keep 1", "note 1", "write 7", "rename 1", "mark 1"}
 	for _, at := range kills {
 		t.Run(at, func(t *testing.T) {
 			v, was := olderVault(t, 6)

@@ -36,8 +36,7 @@ const (
 )
 
 var (
-	// Of the state's tables, whose buckets go by their names, these two are read by other keys than
-	// theirs too.
+	// These two tables are read by other keys than their own too.
 	bucketVault    = book.TheVault.Name
 	bucketPayments = book.Payments.Name
 
@@ -255,7 +254,7 @@ func (tx *Tx) NewMerchantKey(merchant string) error {
 }
 
 // Fingerprint returns the hex HMAC-SHA-256 of a whole account number under the merchant's key: it
-// names the same account, for this merchant only. The caller clears whole.
+// names the account for this merchant only. The caller clears whole.
 func (tx *Tx) Fingerprint(merchant string, whole []byte) (string, error) {
 	box, err := tx.box(purposeMerchant(merchant))
 	if err != nil {

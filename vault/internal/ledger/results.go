@@ -33,8 +33,8 @@ type Ready struct {
 	index    uint64 // of the event
 }
 
-// result is the record of one result, kept for as long as the merchant is: the same envelope posted
-// again gets the same bytes.
+// result is the record of one result, kept as long as the merchant: the same envelope gets the same
+// bytes again.
 type result struct {
 	ID      string         `json:"id"`
 	Digest  string         `json:"digest"`
@@ -150,8 +150,8 @@ func (tx *Tx) Issued(merchant string, serial uint64) (Issued, error) {
 	return issued, nil
 }
 
-// PendingResults returns results that are issued and not sealed, at most limit: the merchants take
-// turns, each from its oldest on, in the order of its serials.
+// PendingResults returns at most limit results that are issued and not sealed: the merchants take
+// turns, each in the order of its serials.
 func (tx *Tx) PendingResults(limit int) (all []Pending, err error) {
 	err = tx.outbox(indexPending, limit, func(merchant string, serial uint64, r result) error {
 		m, _, err := tx.Merchant(merchant)
@@ -168,9 +168,8 @@ func (tx *Tx) PendingResults(limit int) (all []Pending, err error) {
 	return all, err
 }
 
-// PreviousDigest returns the end of the merchant's chain of sealed results: serial 0 and 64 zeros
-// where there is none. The next result to be sealed has the next serial and this digest as its
-// previous.
+// PreviousDigest returns the end of the merchant's chain of sealed results, serial 0 and 64 zeros
+// where there is none: the next result has the next serial and this digest as its previous.
 func (tx *Tx) PreviousDigest(merchant string) (serial uint64, digest string, err error) {
 	c, err := tx.chain(merchant)
 	return c.Serial, c.Digest, err
@@ -191,13 +190,13 @@ func (tx *Tx) chain(merchant string) (c chain, err error) {
 	return c, nil
 }
 
-// ErrChain is returned when a result is not the next of its merchant's chain, or not the one that
-// was issued.
+// ErrChain is returned when a result is not the issued one, or not the next of its merchant's
+// chain.
 var ErrChain = fmt.Errorf("the result is not the next of its merchant's chain")
 
 // PutResult keeps a pending result's signed note and makes it ready to be published. It must be the
-// next of the merchant's chain and carry the pending result's identity; digest is that of the
-// note's text. The same note again changes nothing.
+// next of the merchant's chain and have the pending result's identity; digest is that of the note's
+// text. The same note again changes nothing.
 func (tx *Tx) PutResult(merchant string, serial uint64, id, digest string, msg []byte) error {
 	r, box, err := tx.result(merchant, serial)
 	if err != nil {
@@ -248,8 +247,8 @@ func (r result) checkNext(merchant string, serial uint64, id, digest string, msg
 	return nil
 }
 
-// UnsentResults returns results that are sealed and not marked as sent, at most limit: the
-// merchants take turns, each from its oldest on, in the order of its serials.
+// UnsentResults returns at most limit results that are sealed and not marked as sent, in turns as
+// [Tx.PendingResults].
 func (tx *Tx) UnsentResults(limit int) (all []Ready, err error) {
 	err = tx.outbox(indexUnsent, limit, func(merchant string, serial uint64, r result) error {
 		all = append(all, Ready{Merchant: merchant, Serial: serial, ID: r.ID, Note: r.note, index: r.Place.Index})
@@ -258,8 +257,8 @@ func (tx *Tx) UnsentResults(limit int) (all []Ready, err error) {
 	return all, err
 }
 
-// MarkSent takes results out of UnsentResults, after the channel's durable ack. A crash before it
-// publishes the same bytes again.
+// MarkSent marks results as sent, after the channel's durable ack. A crash before it publishes the
+// same bytes again.
 func (tx *Tx) MarkSent(sent []Ready) error {
 	if !tx.bolt.Writable() {
 		return errReadOnly

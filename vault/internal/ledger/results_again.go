@@ -3,8 +3,7 @@ package ledger
 import "time"
 
 // ResendResults has all results of a payment published again, the same bytes under the same
-// serials. Those that are still pending are published anyway. Any number of calls before they are
-// sent is one.
+// serials; once, however often it is called before. Pending ones are published anyway.
 func (tx *Tx) ResendResults(merchant, paymentID string) error {
 	p, found, err := tx.Payment(merchant, paymentID)
 	if err != nil {
@@ -21,7 +20,7 @@ func (tx *Tx) ResendResults(merchant, paymentID string) error {
 	return nil
 }
 
-// ResendResult has one result published again, such as that of payment.Payment.Refused.
+// ResendResult has one result published again, such as that of book.Replies.Refused.
 func (tx *Tx) ResendResult(merchant string, serial uint64) error {
 	if !tx.bolt.Writable() {
 		return errReadOnly
@@ -48,9 +47,9 @@ func (tx *Tx) SealedResult(merchant string, serial uint64) (sealed Ready, unsent
 	return sealed, waits != nil, err
 }
 
-// ResultsSince returns the serials of a merchant's sealed results that were created at since or
-// later: from first to last, first = last + 1 where there is none. It reads some twenty records,
-// however many there are.
+// ResultsSince returns the serials of a merchant's sealed results created at since or later: first
+// to last, first = last + 1 where there is none. It reads some twenty records, however many there
+// are.
 func (tx *Tx) ResultsSince(merchant string, since time.Time) (first, last uint64, err error) {
 	end, err := tx.chain(merchant)
 	if err != nil {

@@ -1,8 +1,7 @@
 package ledger
 
-// turnsWindow is how many keys are looked at, at each end of an index of results, for whose turn it
-// is: more than are issued in a second. What waits in between gets its turn when it has become the
-// oldest.
+// turnsWindow is how many keys are read, at each end of an index of results, to find whose turn it
+// is: more than are issued in a second. What waits in between has its turn as the oldest.
 const turnsWindow = 4096
 
 // waiting is one entry of an index of results.
@@ -11,9 +10,8 @@ type waiting struct {
 	serial   uint64
 }
 
-// outbox reads at most limit results of an index: the merchants take turns, so that one that has
-// very many waiting keeps no other's back. Of each merchant they are its oldest, in the order of
-// serials.
+// outbox reads at most limit results of an index: the merchants take turns, so that one with very
+// many delays no other. Each has its oldest first, in the order of serials.
 func (tx *Tx) outbox(index string, limit int, fn func(merchant string, serial uint64, r result) error) error {
 	queues, err := tx.queues(index, limit)
 	if err != nil {
@@ -43,8 +41,8 @@ func (tx *Tx) outbox(index string, limit int, fn func(merchant string, serial ui
 	return nil
 }
 
-// queues are the results of an index that are looked at, by merchant, in the order in which the
-// merchants were found: at the index's head first, which is the oldest, then at its tail.
+// queues are the results of an index that are read, by merchant, in the order in which merchants
+// appear: at the index's head first, the oldest, then at its tail.
 func (tx *Tx) queues(index string, limit int) (queues [][]waiting, err error) {
 	where := map[string]int{} // merchant -> its queue
 	add := func(p waiting) {
@@ -108,9 +106,9 @@ func (tx *Tx) waitingIn(index string, key []byte) (merchant string, serial uint6
 	return splitOutboxKey(key)
 }
 
-// from lists at most limit results of a merchant that are in an index, from its oldest there on, of
-// which one is known. It is empty where the oldest is further back than limit: then its turn comes
-// as the index's head moves on.
+// from lists at most limit results of a merchant in an index, its oldest first; known is one of
+// them. It is empty where the oldest is further back than limit: its turn comes as the head moves
+// on.
 func (tx *Tx) from(index, merchant string, known uint64, limit int) (list []waiting, err error) {
 	first := known
 	for steps := 0; first > 1; steps++ {
@@ -143,7 +141,6 @@ func (tx *Tx) from(index, merchant string, known uint64, limit int) (list []wait
 	return list, nil
 }
 
-// inIndex reports whether a result is in an index.
 func (tx *Tx) inIndex(index, merchant string, serial uint64) (bool, error) {
 	r, _, err := tx.result(merchant, serial)
 	if err != nil {

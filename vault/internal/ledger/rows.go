@@ -50,6 +50,6 @@ func (r rows) put(bucket string, index int64, value []byte) error {
 	return b.Put(book.Ordered(uint64(index)), value)
 }
 
-// Hashes reads the log's stored hashes ([tlog.HashReader]), for who makes many proofs in one
-// transaction; Proof makes one.
+// Hashes reads the log's stored hashes ([tlog.HashReader]), for many proofs in one transaction;
+// [Tx.Proof] makes one.
 func (tx *Tx) Hashes() tlog.HashReader { return merkle.Hashes(rows{tx.bolt}) }

@@ -12,8 +12,7 @@ import (
 // sealed one there.
 type records struct{ *Tx }
 
-// newState is the state as the transaction has it: that of the snapshot, or with what it has put
-// itself.
+// newState is the state as the transaction has it, with its own changes.
 func (tx *Tx) newState() *book.State {
 	s := book.NewState(records{tx})
 	tx.payments = &paymentRows{tx: tx}
@@ -24,7 +23,6 @@ func (tx *Tx) newState() *book.State {
 	return s
 }
 
-// tableBuckets are the buckets of the state's tables.
 func tableBuckets() (names []string) {
 	for _, t := range book.Tables {
 		names = append(names, t.Bucket())

@@ -29,7 +29,7 @@ func decodeStored(value []byte) (Stored, error) {
 }
 
 // PutStored keeps a token's account, in the transaction of its account-stored or account-updated.
-// What stood there is replaced: after the commit its slot goes to keyring.Ring.ForgetStored.
+// The slot of an account that it replaces goes to keyring.Ring.ForgetStored after the commit.
 func (tx *Tx) PutStored(merchant, token string, s Stored) error {
 	box, err := tx.box(purposeMerchant(merchant))
 	if err != nil {
@@ -57,9 +57,9 @@ func (tx *Tx) Stored(merchant, token string) (Stored, bool, error) {
 	return s, err == nil, err
 }
 
-// DeleteStored gives a token's account up, in the transaction of its account-forgotten; one that is
+// DeleteStored deletes a token's account, in the transaction of its account-forgotten; one that is
 // not there is no error. The key is destroyed after the commit (keyring.Ring.ForgetStored): a crash
-// between leaves a key that no record uses, which the next start destroys.
+// in between leaves a key without a record, which the next start destroys.
 func (tx *Tx) DeleteStored(merchant, token string) error {
 	return tx.store(bucketStored, book.Key{Merchant: merchant, ID: token}.Bytes(), nil)
 }
@@ -96,8 +96,8 @@ func (tx *Tx) StoredSlots() (slots []uint32, err error) {
 	return slots, err
 }
 
-// checkStored finds the token of every stored account, which is not forgotten, and the account of
-// every such token; no two share a slot.
+// checkStored checks that every stored account has a token that is not forgotten, and every such
+// token an account; no two share a slot.
 func (c *checker) checkStored() error {
 	slots := map[uint32]bool{}
 	err := c.EachStored(func(merchant, token string, s Stored) error {

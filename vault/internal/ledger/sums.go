@@ -7,16 +7,14 @@ import (
 	"slices"
 )
 
-// sum is what the sealed head says of one bucket: how many records or index entries stand in it,
-// and the sum of their MACs. It proves presence, absence and age alike: what is missing, too many,
-// altered, or an older version of itself makes another sum.
+// sum is how many records or index entries one bucket has, and the sum of their MACs. It changes
+// with any that is missing, too many, altered, or an older version of itself.
 type sum struct {
 	Count uint64   `json:"count"`
 	Sum   multiset `json:"sum"`
 }
 
-// sums holds the sum of each bucket by its name, but for the log's own, whose root stands in the
-// head.
+// sums holds the sum of each bucket by name, but for the log's, whose root stands in the head.
 type sums map[string]sum
 
 // clone copies them for a transaction, whose head names every bucket that this build knows.
@@ -28,16 +26,15 @@ func (s sums) clone() sums {
 	return all
 }
 
-// isNew reports whether a bucket is that of a table which came after the last commit: the head,
-// which is sealed and names all that were there, does not name it. It begins empty. Heads of builds
-// before name only what was ever written, and what was not is empty as well.
+// isNew reports whether a bucket's table is newer than the last commit: the sealed head does not
+// name it, and it begins empty. Older heads name only what was ever written; the rest is empty as
+// well.
 func (s sums) isNew(bucket string) bool {
 	_, named := s[bucket]
 	return !named && slices.Contains(tableBuckets(), bucket)
 }
 
-// checkKnown fails with ErrNewer where the head names a bucket that this build does not know: the
-// events that it would fold belong there too.
+// checkKnown fails with [ErrNewer] where the head names a bucket that this build does not know.
 func (s sums) checkKnown() error {
 	for bucket := range s {
 		if !slices.Contains(summedBuckets, bucket) {
@@ -47,7 +44,7 @@ func (s sums) checkKnown() error {
 	return nil
 }
 
-// change takes a value out of a bucket's sum and puts another in; nil is none.
+// change replaces one value by another in a bucket's sum; nil is none.
 func (s sums) change(l *Ledger, bucket string, key, old, value []byte) {
 	if l.options.withoutProofs {
 		return
@@ -75,14 +72,13 @@ func (s sums) equal(bucket string, found sum) error {
 	return nil
 }
 
-// sealEnds is how much of a sealed value, at both ends, its MAC is over: version and nonce (25
-// bytes) before, tag (16) after.
+// sealEnds is how much of a sealed value its MAC covers at both ends: version and nonce (25 bytes)
+// before, tag (16) after.
 const sealEnds = 25
 
 // recordMAC is a record's share of its bucket's sum: over bucket, key, length, and both ends of the
-// value. For a sealed value these stand for the whole: the tag holds what is between them, under
-// the nonce and the place, and whoever reads a record opens it. An older version of a record has
-// another nonce.
+// value. These stand for the whole sealed value: the tag authenticates what is between under nonce
+// and place, and an older version has another nonce.
 func (l *Ledger) recordMAC(bucket string, key, value []byte) [32]byte {
 	data := make([]byte, 0, 192)
 	data = append(binary.BigEndian.AppendUint32(data, uint32(len(bucket))), bucket...)

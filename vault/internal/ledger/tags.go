@@ -8,15 +8,15 @@ import (
 	"nightdrop/vault/internal/ledger/pages"
 )
 
-// tags is what the open ledger remembers of each record and index entry of the buckets that are
-// proven first: that it is there, and 32 bits over its value; and of each bucket, and each part of
-// an index that is read as one, how many it has. It is filled while the buckets are compared with
-// their sums, and follows every commit. What is read later must agree, present or absent: a file
-// that changes under the open ledger is noticed by whoever reads it. The hash is keyed by the
-// process. About 26 bytes an entry (a Go map of 8 and 4 bytes).
+// tags is what the open ledger remembers of the buckets that are proven first: of each record and
+// index entry 32 bits over its value; of each bucket, and each part of an index that is read as
+// one, how many it has. It is filled while the buckets are compared with their sums, and follows
+// every commit. What is read later must agree, present or absent, so that a file that changes under
+// the open ledger is noticed. The hash is keyed by the process. About 26 bytes an entry (a Go map
+// of 8 and 4 bytes).
 //
-// A snapshot sees the tags of its own commit: what a commit replaced is kept for as long as a
-// reader may be on an older one.
+// A snapshot sees the tags of its own commit: what a commit replaced is kept while an older reader
+// may need it.
 type tags struct {
 	seed maphash.Seed
 
@@ -58,8 +58,7 @@ func (t *tags) slot(bucket string, key []byte) uint64 {
 	return h.Sum64()
 }
 
-// countPlace is where the number of those is kept that stand in a bucket under prefix, as groupOf
-// gives it.
+// countPlace is where the number of a bucket's records under prefix (as of groupOf) is kept.
 func (t *tags) countPlace(bucket string, prefix []byte) uint64 {
 	return t.slot("number of "+bucket, prefix)
 }
@@ -68,8 +67,7 @@ func (t *tags) value(value []byte) tag {
 	return tag{uint32(maphash.Bytes(t.seed, value)), true}
 }
 
-// groupOf is the beginning of a key by which an index is read; of all others it is empty, for they
-// are read whole.
+// groupOf is the beginning of a key by which an index is read; "" for those that are read whole.
 func groupOf(bucket string, key []byte) []byte {
 	from, cuts := 0, 1
 	switch bucket {
@@ -91,7 +89,7 @@ func groupOf(bucket string, key []byte) []byte {
 	return key[:from]
 }
 
-// fill takes what a leaf holds, before anything is read.
+// fill adds what a leaf holds, before anything is read.
 func (t *tags) fill(bucket string, records []pages.Element) {
 	for _, e := range records {
 		t.now[t.slot(bucket, e.Key)] = t.value(e.Value).bits
@@ -112,8 +110,8 @@ func (t *tags) at(snapshot int, place uint64) tag {
 	return tag{bits, there}
 }
 
-// apply takes what a transaction changed, before it is committed: a snapshot may see the commit
-// before the writer knows of it.
+// apply adds what a transaction changed, before its commit: a snapshot may see that before the
+// writer.
 func (t *tags) apply(by int, changed map[uint64]tag) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -139,8 +137,7 @@ func (t *tags) advance(by int) {
 	t.forget()
 }
 
-// enter is called before a snapshot is taken, and leave with what it returned when it is given
-// back.
+// enter is called before a snapshot begins, and leave, with what it returned, after it ends.
 func (t *tags) enter() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()

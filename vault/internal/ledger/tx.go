@@ -16,9 +16,9 @@ import (
 	"nightdrop/vault/internal/merkle"
 )
 
-// Tx is one transaction: a snapshot to read, or what the callers of one group of commits share. It
-// must not be used after its function returned, nor from several goroutines. What its methods
-// return is a copy, but for the maps and slices inside, which callers must not change.
+// Tx is one transaction: a snapshot, or what the callers of one group of commits share. It must not
+// be used after its function returned, nor from several goroutines. What its methods return is a
+// copy, but for the maps and slices inside, which callers must not change.
 type Tx struct {
 	ledger *Ledger
 	bolt   *bbolt.Tx
@@ -35,8 +35,7 @@ type Tx struct {
 	writes  int         // stored values so far
 	tagged  map[uint64]tag
 
-	// State is what the fold reads and writes. What it put is written back once, by finish; only
-	// the fold puts.
+	// State is what the fold reads and writes; finish writes it back once. Only the fold puts.
 	*book.State
 	payments *paymentRows // of State
 }
@@ -81,8 +80,8 @@ func (tx *Tx) Now() envelope.Time {
 // Append commits one event: its Time is set to Now, it is folded into the state, sealed into the
 // log, and the result that it issues becomes pending. MerchantAdded also makes the merchant's key;
 // a change of auditors begins a log key. It returns the event's index in the log. An event that
-// does not fit the state fails with book.ErrTransition, and with it the caller's part of the
-// transaction.
+// does not fit the state fails, with its caller's part of the transaction, with
+// [book.ErrTransition].
 func (tx *Tx) Append(e book.Event) (index uint64, err error) {
 	if !tx.bolt.Writable() {
 		return 0, errReadOnly
@@ -213,20 +212,20 @@ func (tx *Tx) LogEntry(index uint64) (LogEntry, error) {
 	return e, nil
 }
 
-// Hint records where intake was in the channel's stream. It is a hint: sequences are no identity
-// (specification 8).
+// Hint records where intake was in the channel's stream; sequences are no identity (specification
+// 8).
 type Hint struct {
 	Sequence uint64 `json:"sequence"` // of the last bag taken, 0 for none
 	Digest   string `json:"digest"`   // of that bag's message or note, as intake has it
 }
 
-// BagHint returns what SetBagHint kept last.
+// BagHint returns what SetBagHint saved last.
 func (tx *Tx) BagHint() (Hint, error) {
 	h, err := tx.hints()
 	return h.Hint, err
 }
 
-// SetBagHint keeps where intake is, in the same transaction as the bag's effects.
+// SetBagHint saves where intake is, in the same transaction as the bag's effects.
 func (tx *Tx) SetBagHint(h Hint) error {
 	all, err := tx.hints()
 	if err != nil {
