@@ -20,8 +20,8 @@ type Created struct {
 }
 
 // Create makes a vault in a new directory: keys, configuration, the channel's key and an empty
-// ledger. It gives the custodians' shares out last, so that no share is out of a vault that is not
-// whole, and clears them. Nothing is overwritten.
+// ledger. It hands out the custodians' shares last, so that none is of an incomplete vault, and
+// clears them. Nothing is overwritten.
 func Create(dir string, o keyring.CreateOptions, give func(shares []keyring.Share) error) (made Created, err error) {
 	shares, verifier, err := keyring.Create(dir, o)
 	if err != nil {

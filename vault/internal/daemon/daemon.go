@@ -1,7 +1,7 @@
 // Package daemon is the running vault: it holds the key ring, opens the ledger once custodians
-// unlock it, sets those to work who take, charge, settle and send, watches the disks and the places
-// of the log, and stops them. What operators ask it answers by nightdrop/vault/internal/calls; it
-// parses no command line.
+// unlock it, starts, watches and stops intake, engine and the results' sender, and watches the
+// disks and the log's second places. nightdrop/vault/internal/calls answers operators; it parses no
+// command line.
 package daemon
 
 import (
@@ -26,8 +26,8 @@ import (
 // ErrRelock ends the daemon so that its process executes itself again, locked.
 var ErrRelock = errors.New("the vault locks")
 
-// Daemon is the running vault: a key ring, a socket, and, while it is unlocked, those who work. It
-// implements [calls.Daemon].
+// Daemon is the running vault: a key ring, a socket and, while unlocked, its work. It implements
+// [calls.Daemon].
 type Daemon struct {
 	config   Config
 	started  envelope.Time
@@ -40,7 +40,7 @@ type Daemon struct {
 	remains  []string        // what destroying a key does not reach on this host
 	running  context.Context // ends when the daemon does: what takes long in an unlock breaks off
 	ending   context.CancelFunc
-	// rebuilding is how far the ledger's rebuilding has come; nil where there is none.
+	// rebuilding is the progress of the ledger's rebuilding; nil where there is none.
 	rebuilding atomic.Pointer[control.Rebuilding]
 
 	unlocking sync.Mutex // one unlock at a time
@@ -52,20 +52,20 @@ type Daemon struct {
 type Config struct {
 	Settings settings.Settings
 	Version  string // of the program, for the log
-	// Inspect looks at a ledger that was not closed properly, in another process.
+	// Inspect checks a ledger that was not closed properly, in another process.
 	Inspect func(path string) error
 	Now     func() time.Time
 	Logger  *slog.Logger
 
-	// For tests: how the key ring is opened, how room on disks is seen, and how often keys and
-	// marks are looked after.
+	// For tests: how the key ring is opened, how disks are measured, and how often keys and marks
+	// are checked.
 	OpenRing  func(dir string, o keyring.Options) (*keyring.Ring, error)
 	Look      func(dir string) (volume.Room, error)
 	TickEvery time.Duration
 }
 
-// Serve takes the vault's directory and serves until ctx ends (nil), the vault locks ([ErrRelock])
-// or something fails.
+// Serve locks the vault's directory for this process and serves until ctx ends (nil), the vault
+// locks ([ErrRelock]) or something fails.
 func Serve(ctx context.Context, c Config) error {
 	remains := keyring.Remains(c.Settings.Dir, keyring.ThisHost())
 	for _, remain := range remains {
@@ -82,7 +82,7 @@ func Serve(ctx context.Context, c Config) error {
 	return d.Run(ctx)
 }
 
-// New takes the vault's directory for this process, locked.
+// New locks the vault's directory for this process; the vault is locked.
 func New(c Config) (*Daemon, error) {
 	if c.OpenRing == nil {
 		c.OpenRing = keyring.Open
@@ -105,7 +105,7 @@ func New(c Config) (*Daemon, error) {
 	return d, nil
 }
 
-// Run serves until ctx ends (nil), the vault locks (ErrRelock) or something fails.
+// Run serves until ctx ends (nil), the vault locks ([ErrRelock]) or something fails.
 func (d *Daemon) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, d.ring.Close()) }()
 	defer d.ending()
@@ -145,7 +145,7 @@ func (d *Daemon) Run(ctx context.Context) (err error) {
 	}
 }
 
-// end has the daemon end for this reason.
+// end ends the daemon for this reason.
 func (d *Daemon) end(reason error) {
 	select {
 	case d.ended <- reason:
@@ -153,7 +153,7 @@ func (d *Daemon) end(reason error) {
 	}
 }
 
-// stop ends the work, where there is some; stops says whether the daemon ends for good.
+// stop ends the work, if any; stops means that the daemon ends for good.
 func (d *Daemon) stop(stops bool) error {
 	d.unlocking.Lock() // an unlock that is under way starts the work first
 	defer d.unlocking.Unlock()

@@ -13,9 +13,8 @@ import (
 // maxNamed bounds the names in one finding.
 const maxNamed = 20
 
-// damageFound is what was found damaged in the files of keys, for the log. A sealing key that is
-// lost is reported while the log counts it among those that live, so once; stored accounts whose
-// keys are lost are reported at each start.
+// damageFound is the damage in the files of keys, for the log. A lost sealing key is reported while
+// the log counts it as alive, so once; stored accounts with lost keys at each start.
 func damageFound(logged []envelope.KeyName, list []keyring.Damage) (bodies []book.Body) {
 	for _, d := range list {
 		names := d.Keys
@@ -36,8 +35,8 @@ func damageFound(logged []envelope.KeyName, list []keyring.Damage) (bodies []boo
 	return bodies
 }
 
-// few lists the first names and how many more there are. Commas keep numbers of slots from reading
-// as one long number.
+// few lists the first names and how many more there are. Commas keep slots from reading as one long
+// number.
 func few(names []string) string {
 	if len(names) <= maxNamed {
 		return strings.Join(names, ", ")

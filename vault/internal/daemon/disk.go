@@ -19,12 +19,12 @@ import (
 )
 
 const (
-	// DiskEvery is how often room is looked for: well under what a busy vault writes in it, of any
-	// reserve.
+	// DiskEvery is how often free space is checked: a busy vault writes far less than any reserve
+	// in it.
 	DiskEvery = 2 * time.Second
 	// The default reserve of a file system: the smaller of a part of it and a bound. It holds what
-	// the vault still has to write when nothing new is taken: answers, reversals and results of
-	// what is under way, and the death of keys.
+	// the vault must still write when it accepts nothing new: answers, reversals, results, and the
+	// destruction of keys.
 	reservePart = 20 // a twentieth: 5 percent
 	reserveMost = 1 << 30
 	// warnAt is how many reserves are left when the status begins to warn.
@@ -42,9 +42,9 @@ type guarded struct {
 	err     error // nil while its reserve is whole
 }
 
-// diskGuard has what is new wait while there is room for what is under way: a full disk would end
-// the process in the middle of it, and only custodians could begin again. It is safe for concurrent
-// use.
+// diskGuard makes new work wait while there is only room for what is under way: a full disk would
+// end the process in the middle, and only custodians could start it again. It is safe for
+// concurrent use.
 type diskGuard struct {
 	look  func(dir string) (volume.Room, error)
 	least int64 // bytes of the reserve; 0: by default
@@ -53,7 +53,7 @@ type diskGuard struct {
 	places []*guarded
 }
 
-// newDiskGuard watches the places of a vault with these settings.
+// newDiskGuard watches the directories of a vault with these settings.
 func newDiskGuard(s settings.Settings, look func(dir string) (volume.Room, error)) *diskGuard {
 	const takes = "no bag is taken and no new authorisation is sent"
 	g := &diskGuard{look: look, least: s.Limits.DiskReserve,
@@ -75,7 +75,7 @@ func (g *diskGuard) reserveOf(size int64) int64 {
 	return min(reserveMost, size/reservePart)
 }
 
-// renew looks at every place.
+// renew checks every directory.
 func (g *diskGuard) renew() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -98,7 +98,7 @@ func (g *diskGuard) renew() {
 	}
 }
 
-// verdict joins what is wrong with those places that pick admits; nil where nothing is.
+// verdict joins the errors of those directories that pick admits; nil where there is none.
 func (g *diskGuard) verdict(pick func(*guarded) bool) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -111,16 +111,16 @@ func (g *diskGuard) verdict(pick func(*guarded) bool) error {
 	return errors.Join(all...)
 }
 
-// room is nil while new things may be taken, as of the last look.
+// room is nil while new work may begin, as of the last check.
 func (g *diskGuard) room() error { return g.verdict(func(p *guarded) bool { return p.takes }) }
 
-// Fresh is room, after a look.
+// fresh is room, after a check.
 func (g *diskGuard) fresh() error {
 	g.renew()
 	return g.room()
 }
 
-// disks are all places as they were last seen, for the status.
+// disks are all directories as of the last check, for the status.
 func (g *diskGuard) disks() (list []control.Disk) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -147,8 +147,7 @@ func (o guardedOutbox) Stage(dir, name string) (nacha.StagedFile, error) {
 	return o.Disk.Stage(dir, name)
 }
 
-// watchDisk looks at the room, and has the beginning and the end of each time without it stand in
-// the log.
+// watchDisk checks for room, and logs when it is used up and when there is some again.
 func (u *unlocked) watchDisk(ctx context.Context) error {
 	logged, err := u.lowLogged()
 	if err != nil {
@@ -168,7 +167,7 @@ func (u *unlocked) watchDisk(ctx context.Context) error {
 	}
 }
 
-// lowLogged reports whether the log has a time without room that has not ended.
+// lowLogged reports whether the log has a shortage that has not ended.
 func (u *unlocked) lowLogged() (logged bool, err error) {
 	err = u.ledger.View(func(tx *ledger.Tx) error {
 		v, err := tx.Vault()
@@ -178,8 +177,7 @@ func (u *unlocked) lowLogged() (logged bool, err error) {
 	return logged, err
 }
 
-// logDisk looks, and commits what the log does not say yet. A crash before that leaves it to the
-// next start.
+// logDisk checks, and commits what the log lacks. After a crash before that the next start does.
 func (u *unlocked) logDisk(ctx context.Context, logged bool) (bool, error) {
 	u.disk.renew()
 	low := u.disk.verdict(func(*guarded) bool { return true })
@@ -196,7 +194,7 @@ func (u *unlocked) logDisk(ctx context.Context, logged bool) (bool, error) {
 	return !logged, u.commit(context.WithoutCancel(ctx), book.Event{Actor: "vault", Origin: "disk", Body: found})
 }
 
-// lowPlaces names the places whose reserve is touched, for the log, which keeps no path.
+// lowPlaces names the directories whose reserve is used, for the log, which keeps no path.
 func (g *diskGuard) lowPlaces() (list string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

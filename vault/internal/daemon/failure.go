@@ -14,14 +14,14 @@ const (
 	// failedCalls is how long calls under way have for their answers when the process must end at
 	// once.
 	failedCalls = 250 * time.Millisecond
-	// failedTasks is how long those who work have to notice; what waits for an answer is unknown to
-	// the next start, as after any crash.
+	// failedTasks is how long tasks have to notice; a message without an answer is unknown to the
+	// next start, as after any crash.
 	failedTasks = 300 * time.Millisecond
 )
 
-// failure is why the process must end at once: it does not know what its disk holds (a write
-// failed), or its ledger is damaged. From then on nothing more is sent to the acquirer. It is safe
-// for concurrent use.
+// failure is why the process must end at once: a write failed, so that the disk's content is
+// unknown, or the ledger is damaged. Nothing more is sent to the acquirer. It is safe for
+// concurrent use.
 type failure struct {
 	failed chan struct{} // closed by the first failure
 
@@ -29,7 +29,7 @@ type failure struct {
 	err error
 }
 
-// Fail notes why; the first reason counts.
+// fail notes why; the first reason counts.
 func (f *failure) fail(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -39,15 +39,15 @@ func (f *failure) fail(err error) {
 	}
 }
 
-// Reason is nil while nothing failed.
+// reason is nil while nothing failed.
 func (f *failure) reason() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.err
 }
 
-// abandon ends the daemon without waiting for anybody's answer, and returns why. A supervisor
-// starts the process again, and the next unlock reads what is true.
+// abandon ends the daemon without waiting for any answer, and returns why. A supervisor starts the
+// process again, and the next unlock reads what is true.
 func (d *Daemon) abandon(server *control.Server) error {
 	err := d.failure.reason()
 	d.config.Logger.Error("the vault ends at once: the next start reads what is on disk", "error", err)

@@ -18,12 +18,11 @@ import (
 )
 
 const (
-	// journalReach is how long an unlock waits for a journal's place, to hold the ledger against it
-	// before anything is done. When it is not to be had by then, the vault begins its work and
-	// takes and sends nothing until it is.
+	// journalReach is how long an unlock waits for a journal's place, to compare the ledger with it
+	// first. After that the vault starts, and accepts and sends nothing until the place is there.
 	journalReach = 3 * time.Second
 	// journalFlush is how long a stop waits for the last entries to get there; the next start sends
-	// what did not.
+	// the rest.
 	journalFlush = 2 * time.Second
 )
 
@@ -36,18 +35,16 @@ type secondPlace struct {
 	err   error
 }
 
-// secondPlaces are the journals of all places. Something is in the journal when it is in each of
-// them.
+// secondPlaces are the journals of all places. The journal has what each of them has.
 type secondPlaces struct {
 	all []*secondPlace
-	// trusted is closed when each shows that the ledger is the newest, and what hangs on that is
+	// trusted is closed when each shows that the ledger is the newest, and what depends on that is
 	// done.
 	trusted  chan struct{}
-	unproven error // what intake says until then
+	unproven error // intake's error until then
 }
 
-// openJournal begins to send the log to its second places. It fails where one shows that the ledger
-// is not the newest.
+// openJournal begins to send the log to its second places. It fails where one has a newer log.
 func (u *unlocked) openJournal(ctx context.Context) error {
 	if text := u.config.Settings.Journal.Warning(u.config.Settings.Dir); text != "" {
 		u.config.Logger.Warn("journal: " + text)
@@ -92,7 +89,7 @@ func (u *unlocked) logJournal(ctx context.Context, f book.IntegrityFound) error 
 	return u.commit(ctx, book.Event{Actor: "vault", Origin: "journal", Body: f})
 }
 
-// begin compares the place with the ledger, as long as that may take, and sets the journal to work.
+// begin compares the place with the ledger and starts the journal.
 func (p *secondPlace) begin(ctx context.Context, u *unlocked) error {
 	limited, cancel := context.WithTimeout(ctx, journalReach)
 	defer cancel()
@@ -133,15 +130,14 @@ func (p *secondPlaces) Durable(ctx context.Context, size int64) error {
 	return nil
 }
 
-// proved reports whether a place showed that the ledger is the newest; one that the ledger does not
-// know shows nothing.
+// proved reports whether a place showed that the ledger is the newest; one unknown to it cannot.
 func (p *secondPlaces) proved() bool {
 	return p != nil && slices.ContainsFunc(p.all, func(one *secondPlace) bool { return one.State().Proved })
 }
 
-// trustLedger waits until every place shows that the ledger is the newest, or custodians say so,
-// and does then what hangs on it: keys of stored accounts that no record uses are destroyed, and
-// intake takes bags. used are the slots of those that are.
+// trustLedger waits until every place shows that the ledger is the newest, or custodians say so.
+// Then keys of stored accounts that no record uses are destroyed, and intake accepts bags. used are
+// the slots in use.
 func (u *unlocked) trustLedger(used []uint32) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if u.journal == nil {
@@ -162,7 +158,7 @@ func (u *unlocked) trustLedger(used []uint32) func(context.Context) error {
 	}
 }
 
-// mayTake is nil while bags may be taken, and says else what they wait for.
+// mayTake is nil while bags may be accepted, else why they wait.
 func (u *unlocked) mayTake() error {
 	if err := u.waitsForJournal(); err != nil {
 		return err
@@ -170,7 +166,7 @@ func (u *unlocked) mayTake() error {
 	return u.disk.fresh()
 }
 
-// waitsForJournal reports that bags wait for the journal, where they do.
+// waitsForJournal is the reason if bags wait for the journal.
 func (u *unlocked) waitsForJournal() error {
 	if u.journal == nil {
 		return nil
@@ -183,8 +179,9 @@ func (u *unlocked) waitsForJournal() error {
 	}
 }
 
-// confirmLedger takes the custodians' word, by shares that were checked, that the ledger is the
-// newest, for every place that lacks what was journalled there. It reports whether there was any.
+// confirmLedger records the custodians' statement, by shares that were checked, that the ledger is
+// the newest, for every place that lacks what was journalled there. It reports whether there was
+// any.
 func (u *unlocked) confirmLedger(ctx context.Context, actor operator.Actor, shares []int) (confirmed bool, err error) {
 	if u.journal == nil {
 		return false, nil
@@ -202,8 +199,7 @@ func (u *unlocked) confirmLedger(ctx context.Context, actor operator.Actor, shar
 	return confirmed, nil
 }
 
-// watchJournal returns when ctx ends, or with the reason why a journal says that the vault must
-// stop.
+// watchJournal returns when ctx ends, or with the reason for which a journal stops the vault.
 func (u *unlocked) watchJournal(ctx context.Context) error {
 	if u.journal == nil {
 		return nil
@@ -226,8 +222,7 @@ func (u *unlocked) watchJournal(ctx context.Context) error {
 	}
 }
 
-// flushJournal waits a while for the last entries to reach the journal: a vault at rest has its log
-// in every place.
+// flushJournal waits briefly for the last entries to reach every place.
 func (u *unlocked) flushJournal() {
 	if u.journal == nil {
 		return
@@ -247,7 +242,6 @@ func (u *unlocked) flushJournal() {
 	}
 }
 
-// closeJournal ends the journals' work, if there are any.
 func (u *unlocked) closeJournal() error {
 	if u.journal == nil {
 		return nil
@@ -261,12 +255,12 @@ func (u *unlocked) closeJournal() error {
 	return errors.Join(all...)
 }
 
-// journalReady reports whether no journal keeps requests or bags waiting.
+// journalReady reports whether no journal makes requests or bags wait.
 func (u *unlocked) journalReady() bool {
 	return u.journal == nil || u.journal.Ready() == nil && u.waitsForJournal() == nil
 }
 
-// journalText describes for the status where the log is, and how far.
+// journalText describes, for the status, where the log is and how far.
 func (u *unlocked) journalText() string {
 	var parts []string
 	if u.journal != nil {

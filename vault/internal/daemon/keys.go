@@ -16,10 +16,10 @@ import (
 	"nightdrop/vault/internal/operator"
 )
 
-// tickEvery is how often maintain comes round: well under the hour that a clock may jump unnoticed.
+// tickEvery is how often maintain runs: well under the hour that a clock may jump unnoticed.
 const tickEvery = time.Minute
 
-// maintain looks after the keys, and keeps how far the ledger has come.
+// maintain maintains the keys and the high-water mark.
 func (u *unlocked) maintain(ctx context.Context) error {
 	ticker := time.NewTicker(u.config.TickEvery)
 	defer ticker.Stop()
@@ -38,8 +38,8 @@ func (u *unlocked) maintain(ctx context.Context) error {
 	}
 }
 
-// keepMark keeps how far the ledger has come. Where there is no room for it, nothing is unknown:
-// the mark of before stands, and the next minute writes it.
+// keepMark saves how far the ledger has come. Without room the last mark stays, and the next minute
+// tries again.
 func (u *unlocked) keepMark() error {
 	err := u.ledger.Remember()
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
@@ -52,9 +52,9 @@ func (u *unlocked) keepMark() error {
 	return err
 }
 
-// tick makes and destroys the keys that are due and commits what the log does not know yet. What
-// the ring did is durable before it is logged: a crash before the commit leaves it to the next
-// tick, at the latest after the next unlock.
+// tick makes and destroys the keys that are due and commits what the log lacks. What the ring did
+// is durable before: after a crash before the commit the next tick logs it, at the latest after the
+// next unlock.
 func (u *unlocked) tick(ctx context.Context, origin string) error {
 	u.ticking.Lock()
 	defer u.ticking.Unlock()
@@ -87,8 +87,8 @@ func (u *unlocked) tick(ctx context.Context, origin string) error {
 	if len(events) == 0 {
 		return nil
 	}
-	// Parts whose keys are gone open never again. A crash before the commit below has the next tick
-	// drop them: then the log still has them.
+	// Parts whose keys are gone never open again. After a crash before the commit below the next
+	// tick drops them: the log still has the keys.
 	if len(keys.Destroyed) > 0 {
 		if err := u.engine.DropParts(context.WithoutCancel(ctx), keys.Destroyed); err != nil {
 			return fmt.Errorf("drop parts whose keys are destroyed: %w", err)
@@ -114,9 +114,9 @@ func unlogged(logged []envelope.KeyName, live []envelope.DirectoryKey) (change b
 	return change
 }
 
-// confirmClock makes the wall clock the trusted one, on the word of the custodians of these shares,
-// which were checked. A crash after the commit leaves a word that nobody heeded: destruction stays
-// suspended until they give it again.
+// confirmClock makes the wall clock the trusted one, on the statement of the custodians of these
+// shares, which were checked. A crash after the commit leaves a statement without effect:
+// destruction stays suspended until it is repeated.
 func (u *unlocked) confirmClock(ctx context.Context, actor operator.Actor, shares []int) error {
 	detail := fmt.Sprintf("%s by shares %v", envelope.At(u.config.Now()).Format(time.RFC3339), shares)
 	if err := u.commit(ctx, actor.Event("", book.IntegrityFound{Finding: book.FindingClockConfirmed, Detail: detail})); err != nil {

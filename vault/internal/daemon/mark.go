@@ -8,10 +8,10 @@ import (
 	"nightdrop/vault/internal/operator"
 )
 
-// mendMark writes a high-water mark that could not be read anew, where a journal shows that the
-// ledger is the newest (confirmed), or custodians say so (vouched). Without either the vault does
-// not begin: the ledger is sound, but an older copy of it would charge again what it forgot. A
-// crash after the commit leaves the mark as it was, and the next unlock mends it.
+// mendMark rewrites an unreadable high-water mark where a journal shows that the ledger is the
+// newest (confirmed), or custodians say so (vouched). Otherwise the vault does not start: an older
+// copy of the sound ledger would charge again what it forgot. A crash after the commit leaves the
+// mark as it was, and the next unlock mends it.
 func (u *unlocked) mendMark(ctx context.Context, confirmed, vouched bool, actor operator.Actor, shares []int) error {
 	bad := u.ledger.MarkDamaged()
 	if bad == nil {

@@ -14,8 +14,8 @@ import (
 	"nightdrop/vault/internal/settings"
 )
 
-// openLedger opens the ledger. One of an older format is rebuilt from its log first, and so is one
-// of which an operator asks it (anew).
+// openLedger opens the ledger, and rebuilds it from its log first where its format is older or an
+// operator asks for it (anew).
 func (d *Daemon) openLedger(anew bool) (*ledger.Ledger, error) {
 	path := filepath.Join(d.config.Settings.Dir, settings.LedgerFile)
 	o := ledger.Options{Now: d.config.Now, Logger: d.config.Logger, Check: d.config.Inspect, Failed: d.failure.fail}
@@ -32,10 +32,10 @@ func (d *Daemon) openLedger(anew bool) (*ledger.Ledger, error) {
 	return ledger.Open(path, d.ring, o)
 }
 
-// rebuildEvery is how often the daemon's own log says how far a rebuild has come.
+// rebuildEvery is how often the process's log has the progress of a rebuild.
 const rebuildEvery = 10 * time.Second
 
-// rebuildLedger runs until it is done or the daemon ends: then the next unlock goes on.
+// rebuildLedger runs until it is done or the daemon ends; the next unlock goes on.
 func (d *Daemon) rebuildLedger(path string, o ledger.Options, anew bool) error {
 	defer d.rebuilding.Store(nil)
 	d.rebuilding.Store(&control.Rebuilding{})
@@ -57,8 +57,7 @@ func (d *Daemon) rebuildLedger(path string, o ledger.Options, anew bool) error {
 	return nil
 }
 
-// logRebuild puts into the log that the ledger was rebuilt, on whose word, and where the file
-// before is.
+// logRebuild commits that the ledger was rebuilt, for whom, and where the old file is.
 func (u *unlocked) logRebuild(ctx context.Context, d *Daemon, actor operator.Actor) (*control.Rebuilt, error) {
 	path := filepath.Join(d.config.Settings.Dir, settings.LedgerFile)
 	done, found, err := ledger.UntoldRebuild(path)

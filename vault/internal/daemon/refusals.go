@@ -10,13 +10,11 @@ import (
 	"nightdrop/vault/internal/operator"
 )
 
-// maxRefusals bounds the kinds of refusals that wait for the log; what goes beyond is counted as
-// one kind.
+// maxRefusals bounds the kinds of refusals that wait for the log; further ones are one kind.
 const maxRefusals = 256
 
-// refusals keeps what was refused until the log can hold it: nothing can be sealed while the vault
-// is locked. Those of a daemon that ends locked are lost to the log, and stand in its process's log
-// only. It is safe for concurrent use.
+// refusals keeps refusals for the log, as nothing can be sealed while the vault is locked. Those of
+// a daemon that ends locked stand in its process's log only. It is safe for concurrent use.
 type refusals struct {
 	mu      sync.Mutex
 	waiting []refusal
@@ -32,7 +30,7 @@ func (r *refusals) add(actor operator.Actor, call string, code control.Code, now
 	r.merge(refusal{actor, book.AccessRefused{Call: call, Code: string(code), Times: 1, First: now, Last: now}})
 }
 
-// Merge adds refusals to those of their kind.
+// merge adds refusals to those of their kind.
 func (r *refusals) merge(more ...refusal) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -69,7 +67,6 @@ func (r *refusals) count(one refusal) bool {
 	return false
 }
 
-// drain empties it.
 func (r *refusals) drain() []refusal {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -99,8 +96,8 @@ func eventsOf(all []refusal) (events []book.Event) {
 	return events
 }
 
-// logStart commits that this process began, and what it refused since. A crash before the commit
-// loses both; the process's log has them.
+// logStart commits that this process began, and what it refused since. After a crash before the
+// commit only the process's log has them.
 func (u *unlocked) logStart(ctx context.Context, d *Daemon) error {
 	all := d.refusals.drain()
 	started := book.Event{Actor: "vault", Origin: "start", Body: book.VaultStarted{Version: d.config.Version, At: d.started}}

@@ -11,8 +11,7 @@ import (
 	"nightdrop/vault/internal/settle"
 )
 
-// State returns what the daemon knows without reading the ledger. It fails once the process must
-// end.
+// State returns what the daemon knows without the ledger. It fails once the process must end.
 func (d *Daemon) State() (control.Status, error) {
 	if err := d.failure.reason(); err != nil {
 		return control.Status{}, err
@@ -44,7 +43,7 @@ func (d *Daemon) State() (control.Status, error) {
 	return s, err
 }
 
-// clockText returns what state the trusted clock is in and what to do about it.
+// clockText describes the trusted clock's state and what to do about it.
 func clockText(ring *keyring.Ring) string {
 	status := ring.Clock()
 	switch status.Clock {
@@ -57,7 +56,7 @@ func clockText(ring *keyring.Ring) string {
 	return string(keyring.ClockSteady)
 }
 
-// showSilence shows in a status that the acquirer's host is silent, where it is.
+// showSilence adds to a status that the acquirer's host is silent, if it is.
 func showSilence(s *control.Status, e *settle.Engine) {
 	since, messages := e.Silent()
 	if since.IsZero() {

@@ -126,8 +126,7 @@ func holdings(list []outbox.Holding) (all []control.Holding) {
 	return all
 }
 
-// logSizes writes once into the log, soon after the start, which streams are too small for what
-// they have to hold.
+// logSizes logs once, soon after the start, which streams are too small for what they must hold.
 func (u *unlocked) logSizes() func(context.Context) error {
 	return func(ctx context.Context) error {
 		ticker := time.NewTicker(sizesAfter)

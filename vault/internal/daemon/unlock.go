@@ -10,8 +10,7 @@ import (
 	"nightdrop/vault/internal/operator"
 )
 
-// Unlock checks the shares, starts the work with them, and confirms the clock where that is asked
-// for.
+// Unlock checks the shares, starts the work with them, and confirms the clock if asked to.
 func (d *Daemon) Unlock(ctx context.Context, actor operator.Actor, given control.Shares, o control.UnlockOptions) (control.Unlocked, error) {
 	d.unlocking.Lock()
 	defer d.unlocking.Unlock()
@@ -44,8 +43,8 @@ func (d *Daemon) Unlock(ctx context.Context, actor operator.Actor, given control
 	return answer, nil
 }
 
-// start starts the work with the open ring. From here on a failure ends the process, for only that
-// locks the ring again. It is not broken off by a client that goes away.
+// start starts the work with the open ring. Any failure from here on ends the process, as only that
+// locks the ring again. A client that goes away does not cut it short.
 func (d *Daemon) start(ctx context.Context, actor operator.Actor, shares []int, o control.UnlockOptions) (*unlocked, *control.Rebuilt, error) {
 	ctx = context.WithoutCancel(ctx)
 	u, err := startUnlocked(ctx, d, actor, shares, o)
@@ -79,7 +78,7 @@ func (d *Daemon) giveShares(given control.Shares) (numbers []int, err error) {
 	return numbers, d.ring.Unlock(shares)
 }
 
-// Lock ends the process's knowledge of the keys; the answer comes before the end.
+// Lock ends the process, and with it its keys; the answer comes before.
 func (d *Daemon) Lock(_ context.Context, actor operator.Actor) error {
 	u, err := d.current()
 	if errors.Is(err, keyring.ErrLocked) {
@@ -90,8 +89,8 @@ func (d *Daemon) Lock(_ context.Context, actor operator.Actor) error {
 	return nil
 }
 
-// CheckShare reports whose share each of the lines is, locked or not, and fails with the first that
-// is no share of this vault's newest sharing.
+// CheckShare reports whose share each line is, locked or not, and fails with the first that is no
+// share of the vault's newest sharing.
 func (d *Daemon) CheckShare(_ context.Context, given control.Shares) (control.CheckedShare, error) {
 	k, _ := d.ring.Threshold()
 	checked := control.CheckedShare{Threshold: k}

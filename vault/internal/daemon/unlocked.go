@@ -23,8 +23,7 @@ import (
 	"nightdrop/vault/internal/settle"
 )
 
-// unlocked is the vault with its keys at hand: ledger, channel, acquirer, and those who work
-// between them.
+// unlocked is the vault with its keys: ledger, channel, acquirer, and the tasks between them.
 type unlocked struct {
 	config   Config
 	ring     *keyring.Ring
@@ -51,8 +50,8 @@ type unlocked struct {
 	locker operator.Actor // who locks; the vault itself where nobody did
 }
 
-// startUnlocked opens the ledger with the unlocked ring and sets everything to work. On an error
-// nothing is left running.
+// startUnlocked opens the ledger with the unlocked ring and starts everything, or nothing on an
+// error.
 func startUnlocked(ctx context.Context, d *Daemon, actor operator.Actor, shares []int, o control.UnlockOptions) (u *unlocked, err error) {
 	u = &unlocked{config: d.config, ring: d.ring, failure: &d.failure, disk: d.disk, built: make(chan struct{}),
 		locker: operator.Actor{Name: "vault", Origin: "stop"}}
@@ -111,7 +110,7 @@ func startUnlocked(ctx context.Context, d *Daemon, actor operator.Actor, shares 
 	return u, nil
 }
 
-// run sets those to work who were built, until one fails or stop is called. stored are the slots of
+// run starts what was built; it runs until a task fails or stop is called. stored are the slots of
 // stored accounts in use.
 func (u *unlocked) run(stored []uint32) {
 	work, stop := context.WithCancel(context.Background())
@@ -151,7 +150,6 @@ func (u *unlocked) logUnlock(ctx context.Context, actor operator.Actor, shares [
 	})
 }
 
-// commit commits events together.
 func (u *unlocked) commit(ctx context.Context, events ...book.Event) error {
 	return u.ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		for _, e := range events {
@@ -163,8 +161,8 @@ func (u *unlocked) commit(ctx context.Context, events ...book.Event) error {
 	})
 }
 
-// storedSlots reads which stored accounts are in use: of all others the ring destroys the keys,
-// where the ledger is the newest.
+// storedSlots reads which stored accounts are in use: the ring destroys all other keys where the
+// ledger is the newest.
 func (u *unlocked) storedSlots() (slots []uint32, err error) {
 	err = u.ledger.View(func(tx *ledger.Tx) (err error) {
 		slots, err = tx.StoredSlots()
@@ -197,14 +195,14 @@ func (u *unlocked) connect() (err error) {
 	return nil
 }
 
-// reportOdd puts into the log what the acquirer's host sent and should not have.
+// reportOdd logs what the acquirer's host should not have sent.
 func (u *unlocked) reportOdd(o iso8583.Oddity) {
 	if <-u.built; u.engine != nil {
 		u.engine.Odd(string(o.Kind), o.Detail)
 	}
 }
 
-// build makes those who work.
+// build constructs engine, intake and the results' sender.
 func (u *unlocked) build() error {
 	s := u.config.Settings
 	bank, err := s.Bank.Config()
@@ -248,11 +246,11 @@ func (u *unlocked) lockedBy(actor operator.Actor) {
 	u.locker = actor
 }
 
-// wait returns when those who work have ended, with the reason.
+// wait returns when the tasks have ended, with the reason.
 func (u *unlocked) wait() error { return u.ledger.Named(u.tasks.Wait()) }
 
-// close ends the work, commits that the vault forgets its keys, and that it stops where it does,
-// and closes everything. What made the work fail, wait has returned.
+// close ends the work, commits that the vault forgets its keys and, if so, that it stops, and
+// closes everything. wait has returned why the work failed.
 func (u *unlocked) close(stops bool) error {
 	u.stop()
 	if u.tasks.Wait() != nil {
@@ -269,7 +267,6 @@ func (u *unlocked) close(stops bool) error {
 	return errors.Join(err, u.release())
 }
 
-// release closes what is open.
 func (u *unlocked) release() error {
 	var all []error
 	select {

@@ -1,6 +1,6 @@
-// Package loggable says which texts from outside may stand in the log, where they stay for ever:
-// none in which an account number could stand, be it typed by mistake. Times, of which names of
-// files and directories are full, are distinguished from numbers.
+// Package loggable decides which texts from outside may stand in the log, where they stay for ever:
+// none in which an account number could stand, even a mistyped one. Times, common in names of
+// files, are distinguished from numbers.
 package loggable
 
 import (
@@ -12,8 +12,8 @@ import (
 // maxFileName bounds the name of a file in the log, in bytes.
 const maxFileName = 100
 
-// FileName reports whether the name of a file from outside may stand in the log: 1 to 100 bytes of
-// Text.
+// FileName reports whether a file's name from outside may stand in the log: 1 to 100 bytes of
+// [Text].
 func FileName(name string) bool { return 1 <= len(name) && len(name) <= maxFileName && Text(name) }
 
 // Text reports whether a text may stand in the log: printable ASCII that holds no number.
@@ -46,8 +46,8 @@ func HoldsNumber(text string) bool {
 	return false
 }
 
-// mayBeNumber reports whether some of the groups of digits that a text begins with could be an
-// account number.
+// mayBeNumber reports whether groups of digits at the beginning of a text could be an account
+// number.
 func mayBeNumber(text string) bool {
 	const shortest, longest, between = 12, 19, 2
 	var digits []byte

@@ -1,5 +1,5 @@
-// Package operator says who acts on the vault, and what is said to him of how far his work has
-// come. It knows neither the socket on which operators ask nor what is done for them.
+// Package operator names who acts on the vault, and reports the progress of his operation. It knows
+// neither the socket on which operators ask nor what is done for them.
 package operator
 
 import "nightdrop/vault/internal/book"
@@ -18,8 +18,8 @@ func (a Actor) Event(merchant string, body book.Body) book.Event {
 	return book.Event{Actor: a.Name, Origin: a.Origin, Purpose: a.Purpose, Evidence: a.Evidence, Merchant: merchant, Body: body}
 }
 
-// Progress is called with how much of an operation is done; total may be zero while it is not
-// known. It is not called concurrently.
+// Progress is called with how much of an operation is done, not concurrently; total may be zero
+// while unknown.
 type Progress func(done, total int)
 
 // Report calls p, unless it is nil: nobody asked.

@@ -12,8 +12,8 @@ import (
 // hashModulus keeps a hash total at ten digits, as a batch's.
 const hashModulus = 10_000_000_000
 
-// Builder makes a Report. Its memory does not grow with the payments, but with batches, days and
-// codes, and with the returns that a report lists. It is not for concurrent use.
+// Builder makes a [Report]. Its memory grows with batches, days, codes and listed returns, not with
+// payments. It is not for concurrent use.
 type Builder struct {
 	report   Report
 	counted  map[uint32]*count
@@ -49,15 +49,13 @@ func (s sums) sorted() []book.Total {
 	return list
 }
 
-// NewBuilder begins a report whose heading is given: vault, time, subject, and the merchant and
-// period where there is one.
+// NewBuilder begins a report with a heading: vault, time, subject, and merchant and period if any.
 func NewBuilder(heading Report) *Builder {
 	return &Builder{report: heading, counted: map[uint32]*count{}, batches: map[uint32]book.Batch{}, totals: sums{}, returned: sums{},
 		days: map[string]sums{}, outcomes: map[book.Stage]map[envelope.Code]int64{}}
 }
 
-// Batch adds a batch, before its payments. file is the settlement file that holds it, the zero File
-// where there is none.
+// Batch adds a batch, before its payments. file is its settlement file, or the zero File.
 func (b *Builder) Batch(batch book.Batch, file book.File) {
 	view := Batch{ID: batch.ID(), Number: batch.Number, Merchant: batch.Merchant, Method: batch.Method, Status: batch.Stage, Opened: batch.Opened,
 		Closed: orNil(batch.Closed), Settled: orNil(batch.Settled), Totals: batch.Totals, HashTotal: batch.HashTotal,
@@ -118,8 +116,8 @@ func (b *Builder) Payment(p book.Payment) Payment {
 
 const dayLayout = "2006-01-02"
 
-// stands reports whether a payment counts in its batch's control totals. An entry that its file had
-// to leave out was counted when the batch was closed, and a closed batch does not change.
+// stands reports whether a payment counts in its batch's control totals. An entry that its file
+// left out was counted when the batch was closed, and a closed batch does not change.
 func stands(p book.Payment) bool {
 	if p.InTotals {
 		return true // a person's correction came after the close
@@ -179,8 +177,8 @@ func (b *Builder) results() []Outcome {
 	return outcomes
 }
 
-// differences holds every batch's control totals against its payments, the acquirer's word and its
-// file.
+// differences compares every batch's control totals with its payments, the acquirer's totals and
+// its file.
 func (b *Builder) differences() []Difference {
 	all := []Difference{}
 	for _, view := range b.report.Batches {
@@ -224,7 +222,6 @@ func (b *Builder) differences() []Difference {
 	return all
 }
 
-// currencies lists those of both, sorted.
 func currencies(a, b sums) []string {
 	both := maps.Clone(a)
 	maps.Copy(both, b)

@@ -11,8 +11,7 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// Sizes of the charts, in units of their own coordinates: at two charts a row of a page 1,200
-// pixels wide, a unit is about a pixel.
+// Sizes of the charts, in units: about a pixel at two charts a row of a page 1,200 pixels wide.
 const (
 	chartWidth   = 540.0
 	chartHeight  = 200.0
@@ -146,7 +145,7 @@ func (c *volumeChart) upright(x, width, y float64, credit bool, title string) {
 		Credit: credit, Title: title})
 }
 
-// height is where an amount lies above the ground.
+// height is an amount's height above the ground.
 func (c *volumeChart) height(amount, top int64) float64 {
 	return c.Bottom - (c.Bottom-plotTop)*float64(amount)/float64(top)
 }
@@ -167,7 +166,7 @@ func onAxis(amount, step int64, currency string) string {
 	return whole + "." + fraction
 }
 
-// scale chooses the distance of the grid's lines, 1, 2 or 5 times a power of ten in the currency's
+// scale returns the distance of the grid's lines, 1, 2 or 5 times a power of ten in the currency's
 // major unit where that is large enough, and the highest line.
 func scale(most int64, currency string) (step, top int64) {
 	step = int64(math.Pow10(int(math.Floor(math.Log10(max(float64(most)/4, 1))))))
@@ -187,8 +186,7 @@ func scale(most int64, currency string) (step, top int64) {
 	return step, top
 }
 
-// lyingBars draws counts below one another, with their share of the whole; left is where their
-// names end.
+// lyingBars draws counts as rows, with their share of the whole; left is where their names end.
 func lyingBars(names []string, counts []int64) (bars []bar, left float64) {
 	var most, all int64
 	for i, n := range counts {

@@ -11,14 +11,14 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// columns heads a CSV; they keep their places, and others are added at the end. "amount" is minor
-// units, "amount_major" the same in the currency's own unit.
+// columns heads a CSV; new ones come at the end. "amount" is minor units, "amount_major" the same
+// in the currency's own unit.
 var columns = [...]string{"number", "payment", "merchant", "batch", "operation", "of", "method", "status", "code", "stands", "direction", "amount",
 	"currency", "account", "brand", "reference", "approval", "terminal", "stan", "rrn", "entry", "file", "notice", "received", "changed", "amount_major", "id"}
 
-// CSV writes rows as RFC 4180 text, one a payment. Amounts are without a sign; direction says debit
-// or credit. The decimal sign is a dot, and thousands are not separated. Texts are quoted, and what
-// a spreadsheet would take for a formula has an apostrophe before it.
+// CSV writes rows as RFC 4180 text, one a payment. Amounts have no sign; direction is debit or
+// credit. The decimal sign is a dot, and thousands are not separated. Texts are quoted, and what a
+// spreadsheet would read as a formula has an apostrophe before it.
 type CSV struct{ w *text.CSV }
 
 // NewCSV begins a CSV with its heading.

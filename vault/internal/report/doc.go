@@ -1,8 +1,8 @@
-// Package report says what batches came to: control totals, hash totals, differences, volume by
-// day, outcomes and returns, and one row a payment. It is pure: a Builder is fed what the ledger
-// holds, and a Report is written as text, CSV or one HTML page that needs nothing but itself. A row
-// is a [Payment], the one view of a payment that operators, scripts and auditors have; it shows no
-// more of an account than its masked number.
+// Package report computes what batches came to: control totals, hash totals, differences, volume by
+// day, outcomes and returns, and one row a payment. It does no I/O but writing: a [Builder] is fed
+// what the ledger holds, and a [Report] is written as text, CSV or one self-contained HTML page. A
+// row is a [Payment], the one view of a payment that operators, scripts and auditors have; it shows
+// no more of an account than its masked number.
 package report
 
 import (
@@ -31,7 +31,7 @@ type Report struct {
 	// how many have a row: those that stand, and those that came to nothing
 	Payments    int64        `json:"payments"`
 	Differences []Difference `json:"differences"` // none when everything adds up
-	// what stands by the UTC day on which it was taken
+	// what stands by the UTC day on which it was accepted
 	Days     []Day        `json:"days"`
 	Outcomes []Outcome    `json:"outcomes"` // the most frequent first
 	Returned []book.Total `json:"returned"` // of the bank entries that came back, by currency
@@ -81,15 +81,15 @@ type Gap string
 // The gaps.
 const (
 	GapAcquirer Gap = "acquirer" // the acquirer's host has other totals
-	// the payments themselves come to something else: the ledger is to be checked
+	// the payments themselves come to something else: check the ledger
 	GapPayments Gap = "payments"
-	// the hash total is not that of the payments: they are others; the ledger is to be checked
+	// the hash total is not that of the payments: they are others; check the ledger
 	GapHash Gap = "hash"
 	// entries whose account could not be opened any more are not in the file
 	GapFile Gap = "file"
 )
 
-// Difference is one place where two sums that should be the same are not.
+// Difference is one pair of sums that should be the same and are not.
 type Difference struct {
 	Batch    string `json:"batch"`
 	Currency string `json:"currency,omitempty"` // of sums of money

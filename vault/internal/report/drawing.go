@@ -75,7 +75,6 @@ func (s sheet) chart(chart volumeChart) {
 	s.write("</figure>\n")
 }
 
-// outcomes writes the section of the outcomes.
 func (s sheet) outcomes(outcomes []Outcome) {
 	counts, names := make([]int64, len(outcomes)), make([]string, len(outcomes))
 	for i, o := range outcomes {

@@ -11,12 +11,12 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// MaxPageRows bounds the payments that a page lists: some 250 sheets. The page says how many it
-// leaves out; a CSV has them all.
+// MaxPageRows bounds the payments on a page, some 250 sheets. The page has how many it leaves out;
+// a CSV has all.
 const MaxPageRows = 10_000
 
-// HTML writes the report as one page that needs nothing but itself, with the rows of at most
-// MaxPageRows payments; of the others it says how many there are.
+// HTML writes the report as one self-contained page, with the rows of at most [MaxPageRows]
+// payments and the number of the others.
 func (r Report) HTML(w io.Writer, rows []Payment) error {
 	s := newSheet(w, formed("%s – %s", r.Subject, r.Vault))
 	r.heading(s)
@@ -69,8 +69,7 @@ func returned(totals []book.Total) string {
 	return text
 }
 
-// pageTime writes a time for a table: its date and its time of day in UTC, which may stand below
-// one another.
+// pageTime writes a time for a table: date and time of day in UTC, which may wrap.
 func pageTime(t *envelope.Time) markup {
 	if t == nil {
 		return "-"
@@ -172,8 +171,8 @@ func (p Payment) cells() markup {
 		p.Masked, p.Reference, cmp.Or(p.Entry, strings.TrimSpace(p.Approval)), pageTime(&p.Received))
 }
 
-// tone is the colour class of a stage: of money that moved, of money that did not, of what is open,
-// and of what came back.
+// tone is the colour class of a stage: money that moved, that did not, that is open, or that came
+// back.
 func tone(stage book.Stage) markup {
 	switch stage {
 	case book.StageApproved, book.StageAuthorised, book.StageCaptured, book.StageAccepted, book.StageFiling, book.StageSettled,

@@ -10,8 +10,7 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// Signed writes a difference between two totals of a currency: "+1 for 12.50 EUR, refunds -1 for
-// -5.00 EUR".
+// Signed writes a difference: "+1 for 12.50 EUR, refunds -1 for -5.00 EUR".
 func Signed(t book.Total) string {
 	var parts []string
 	if t.Count != 0 || t.Amount != 0 {

@@ -8,14 +8,14 @@ import (
 	"io"
 )
 
-// markup is text that stands in a page as it is. A constant becomes one by itself; of a variable
-// text only formed makes one, escaped. There is no template engine: text/template calls methods by
-// their names, and a linker that sees that must keep every exported method of every type, listeners
-// among them, so that looking through the binary's symbols proves little (ops/tidy).
+// markup is text that stands in a page as it is. A constant is markup; of a variable only [formed]
+// makes it, escaped. There is no template engine: text/template calls methods by name, so that a
+// linker keeps every exported method of every type, listeners among them, and the binary's symbols
+// prove little (ops/tidy).
 type markup string
 
-// formed fills in a format: each %s is a value, escaped for text and for attributes in quotes; a
-// value that is markup stands as it is.
+// formed fills in a format: each %s is a value, escaped for text and quoted attributes unless it is
+// markup.
 func formed(format markup, values ...any) markup {
 	filled := make([]any, len(values))
 	for i, v := range values {
@@ -99,19 +99,16 @@ type heading struct {
 func words(text markup) heading  { return heading{text, false} }
 func number(text markup) heading { return heading{text, true} }
 
-// section begins one under its title.
 func (s sheet) section(title markup) { s.write("\n<section>\n<h2>%s</h2>\n", title) }
 
-// endSection ends it.
 func (s sheet) endSection() { s.write("</section>\n") }
 
-// table writes one with a row for each of n, which row returns, or with the remark that there is
+// table writes a table with a row for each of n, which row returns, or the remark that there is
 // none.
 func (s sheet) table(headings []heading, n int, row func(i int) markup, none markup) {
 	s.captioned("", headings, n, row, none)
 }
 
-// captioned writes a table under a caption.
 func (s sheet) captioned(caption markup, headings []heading, n int, row func(i int) markup, none markup) {
 	s.write(`<div class="wide"><table>%s
 <thead><tr>`, caption)

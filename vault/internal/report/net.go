@@ -57,7 +57,7 @@ type sum struct {
 	of   func(Net) int64
 }
 
-// sums are the columns: those that are seldom only where one of them is not 0.
+// sums are the columns; rare ones only where one of them is not 0.
 func (r Report) sums() []sum {
 	columns := []sum{{"Gross", func(n Net) int64 { return n.Gross }}, {"Refunds, payouts", func(n Net) int64 { return -n.Refunds }},
 		{"Returns", func(n Net) int64 { return -n.Returns }}}
@@ -72,7 +72,6 @@ func (r Report) sums() []sum {
 	return append(columns, sum{"Net", func(n Net) int64 { return n.Net }})
 }
 
-// net writes what came of each currency into the head of the page.
 func (r Report) net(s sheet) {
 	if len(r.Nets) == 0 {
 		return

@@ -13,8 +13,8 @@ const maxPeriod = 366 * 24 * time.Hour
 // ErrPeriod is returned for a period that is none.
 var ErrPeriod = errors.New("a period is two dates, YYYY-MM-DD, the first not after the last, of at most 366 days")
 
-// Span is which batches a report is about: those closed on the UTC days From to To, YYYY-MM-DD,
-// both included. The zero Span is every batch, open ones too.
+// Span selects the batches of a report: those closed on the UTC days From to To, YYYY-MM-DD, both
+// included. The zero Span is every batch, open ones too.
 type Span struct {
 	From, To string
 	Merchant string // only this one's; "" is all

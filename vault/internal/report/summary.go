@@ -9,8 +9,8 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// Summary is what a whole log came to, for the page beside its export. It names no account, no
-// payment and no merchant.
+// Summary is what a whole log came to, for the page beside its export, without accounts, payments
+// or merchants.
 type Summary struct {
 	Vault     string
 	Made      envelope.Time
@@ -48,7 +48,7 @@ func (s *Summary) Found(findings map[book.Finding]uint64) {
 	})
 }
 
-// Alarming is how many findings there are, without those about people's words.
+// Alarming is how many findings there are, without those of people's statements.
 func (s Summary) Alarming() (n uint64) {
 	for _, f := range s.Findings {
 		if f.Finding.Alarming() {
@@ -83,7 +83,6 @@ The vault has signed this page, in a comment at its end. <span class="code">vaul
 		"it loads nothing and runs nothing.")
 }
 
-// findings writes how often there was each.
 func (s Summary) findings(page sheet) {
 	counts, names := make([]int64, len(s.Findings)), make([]string, len(s.Findings))
 	for i, f := range s.Findings {

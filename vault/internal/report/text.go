@@ -9,8 +9,8 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// Text writes the report without its rows for a terminal: cells are separated by tabs, for a
-// text/tabwriter. The caller flushes w and looks at its error.
+// Text writes the report without its rows for a terminal, tab-separated for a text/tabwriter. The
+// caller flushes w and checks its error.
 func (r Report) Text(w io.Writer) {
 	line(w, "report", r.Subject)
 	line(w, "vault", r.Vault)

@@ -11,8 +11,7 @@ import (
 // StepKind is what a [Step] is.
 type StepKind string
 
-// The kinds of steps. Those of one second stand in this order, but for results that answer what
-// stands before them.
+// The kinds of steps, in their order within one second; results come after what they answer.
 const (
 	StepReceived StepKind = "received"     // the vault took the envelope, or refused it
 	StepRequest  StepKind = "request-sent" // the first message to the acquirer's host
@@ -105,7 +104,7 @@ func Timeline(p book.Payment, around Around) []Step {
 	return steps
 }
 
-// order is the place of a step among those of one second.
+// order is a step's position within one second.
 func (s Step) order() int {
 	place := func(kind StepKind) int { return 2 * slices.Index(stepOrder, kind) }
 	if s.Kind == StepResult {

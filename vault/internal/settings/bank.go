@@ -14,7 +14,7 @@ import (
 	"nightdrop/vault/internal/settle"
 )
 
-// Bank say who sends bank files to whom. Without an outbox there are no bank accounts.
+// Bank names who sends bank files to whom. Without an outbox there are no bank accounts.
 type Bank struct {
 	Outbox               string   `toml:"outbox"`
 	ImmediateDestination string   `toml:"immediate_destination"`
@@ -37,7 +37,7 @@ func (b Bank) sender() nacha.Bank {
 		OriginName: b.OriginName, ODFI: b.ODFI}
 }
 
-// check calls wrong for each key that is not as it must be.
+// check calls wrong for each bad key.
 func (b Bank) check(wrong func(key, what string)) {
 	if !b.Enabled() {
 		if b.sender() != (nacha.Bank{}) {
@@ -63,7 +63,8 @@ func (b Bank) check(wrong func(key, what string)) {
 	}
 }
 
-// checkOutbox: files in it hold account numbers in clear, because the bank wants them so.
+// checkOutbox checks the outbox's mode: its files hold account numbers in clear, as the bank needs
+// them.
 func (b Bank) checkOutbox() error {
 	info, err := os.Stat(b.Outbox)
 	switch {
@@ -91,7 +92,7 @@ func (b Bank) calendar() (nacha.Calendar, error) {
 	return nacha.Calendar{Location: zone, Cutoff: cutoff, Lead: b.LeadDays}, nil
 }
 
-// Config is what the engine writes files for; nil where there is none.
+// Config is the engine's bank; nil where there is none.
 func (b Bank) Config() (*settle.Bank, error) {
 	if !b.Enabled() {
 		return nil, nil
@@ -100,8 +101,7 @@ func (b Bank) Config() (*settle.Bank, error) {
 	return &settle.Bank{Sender: b.sender(), Calendar: calendar, Outbox: b.Outbox, AnswersFrom: b.AnswersFrom, AnswersTo: b.AnswersTo}, err
 }
 
-// Waiting counts the settlement files in the outbox, which the bank has not fetched; nil where
-// there is no bank.
+// Waiting counts the settlement files that the bank has not fetched; nil without a bank.
 func (b Bank) Waiting() (*int, error) {
 	if !b.Enabled() {
 		return nil, nil
@@ -119,7 +119,7 @@ func (b Bank) Waiting() (*int, error) {
 	return &n, nil
 }
 
-// Batches say when batches close by themselves.
+// Batches are the times at which batches close by themselves.
 type Batches struct {
 	CloseAt []string `toml:"close_at"`
 }

@@ -17,9 +17,8 @@ import (
 	"nightdrop/vault/internal/keyring"
 )
 
-// checkFiles finds what a daemon cannot run with among the files, directories and addresses that
-// the configuration names. It reads what the daemon reads, by the same functions, and neither dials
-// nor writes.
+// checkFiles checks the files, directories and addresses in the configuration, by the functions
+// with which the daemon reads them. It neither dials nor writes.
 func (s Settings) checkFiles(found *config.Problems, now time.Time) {
 	if err := control.CheckSocket(s.Socket); err != nil {
 		found.AddError("socket", &config.Problem{What: err.Error(), Cause: err})
@@ -40,8 +39,7 @@ func (s Settings) checkFiles(found *config.Problems, now time.Time) {
 	}
 }
 
-// checkRelays refuses two keys under one relay's name: the bags of one of them would count as
-// forged.
+// checkRelays refuses two keys under one relay's name: bags under one would count as forged.
 func (s Settings) checkRelays(found *config.Problems) {
 	seen := map[string]bool{}
 	for _, relay := range s.Relays {
@@ -82,7 +80,7 @@ func (t TLS) check(now time.Time) error {
 }
 
 // Config is the TLS configuration; nil where TLS is off. The client's certificate is read at each
-// handshake, so that a renewed one is taken up.
+// handshake, so that a renewed one is used.
 func (t TLS) Config(now func() time.Time, log *slog.Logger) (*tls.Config, error) {
 	if !t.Enabled {
 		return nil, nil
@@ -106,8 +104,8 @@ func (t TLS) Config(now func() time.Time, log *slog.Logger) (*tls.Config, error)
 	return client, nil
 }
 
-// Validities say until when every certificate is good that the configuration names, as the files
-// are now.
+// Validities returns until when every certificate in the configuration is valid, as its file is
+// now.
 func (s Settings) Validities() []config.Validity {
 	list := config.Under("channel", s.Channel.Options().Validities())
 	t := s.Acquirer.TLS
@@ -123,7 +121,7 @@ func (s Settings) Validities() []config.Validity {
 	return list
 }
 
-// CertificateNotes say which of them are near their end at now.
+// CertificateNotes returns which certificates expire soon at now.
 func (s Settings) CertificateNotes(now time.Time) (notes []string) {
 	for _, v := range s.Validities() {
 		if v.Near(now) {
@@ -133,7 +131,7 @@ func (s Settings) CertificateNotes(now time.Time) (notes []string) {
 	return notes
 }
 
-// Warnings are what a daemon runs with and a person should look at.
+// Warnings are what a person should check, though a daemon runs with it.
 func (s Settings) Warnings(now time.Time) []string {
 	notes := append([]string{}, s.CertificateNotes(now)...)
 	if len(s.Relays) == 0 {
@@ -145,7 +143,6 @@ func (s Settings) Warnings(now time.Time) []string {
 	return append(notes, keyring.Remains(s.Dir, keyring.ThisHost())...)
 }
 
-// isDirectory reports whether there is such a directory.
 func isDirectory(path string) bool {
 	info, err := os.Stat(path)
 	return path != "" && err == nil && info.IsDir()
@@ -156,7 +153,7 @@ func Inside(path, dir string) bool {
 	return path == dir || strings.HasPrefix(path, dir+string(filepath.Separator))
 }
 
-// Resolved follows symbolic links as far as the path is there.
+// Resolved follows symbolic links as far as path exists.
 func Resolved(path string) string {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		return real

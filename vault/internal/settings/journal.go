@@ -12,7 +12,7 @@ import (
 	"nightdrop/vault/internal/journal"
 )
 
-// Journal say where the log must be durable before anything is sent to an acquirer.
+// Journal names where the log must be durable before anything is sent to an acquirer.
 type Journal struct {
 	Place     string `toml:"place"`
 	Directory string `toml:"directory"`
@@ -38,7 +38,7 @@ func (j Journal) Places() []string {
 	return nil
 }
 
-// Check calls wrong for each key that a daemon cannot run with.
+// check calls wrong for each key that a daemon cannot run with.
 func (j Journal) check(wrong func(key, what string)) {
 	switch j.Place {
 	case OnChannel, Off:
@@ -72,7 +72,7 @@ func (j Journal) checkDirectory() error {
 	return nil
 }
 
-// Warning is what is to be said of the journal as it is configured, "" where there is nothing.
+// Warning is what a person should know of the journal's configuration, "" for nothing.
 func (j Journal) Warning(dir string) string {
 	switch {
 	case j.Place == Off:
@@ -86,7 +86,6 @@ func (j Journal) Warning(dir string) string {
 	return ""
 }
 
-// sameDisk reports whether two directories are on one file system.
 func sameDisk(a, b string) bool {
 	var first, second unix.Stat_t
 	return unix.Stat(filepath.Clean(a), &first) == nil && unix.Stat(filepath.Clean(b), &second) == nil && first.Dev == second.Dev

@@ -1,6 +1,6 @@
-// Package settings is what vault.toml says: its keys with their defaults, the commented reference
-// that init writes, the check of all that a daemon cannot run with, and the names of the files in a
-// vault's directory. It reads files and asks the host about them; it neither dials nor writes, and
+// Package settings is vault.toml: its keys with their defaults, the commented reference that init
+// writes, the check of all that a daemon cannot run with, and the names of the files in a vault's
+// directory. It reads files and queries the host about them; it neither dials nor writes, and
 // starts nothing.
 package settings
 
@@ -128,12 +128,12 @@ func Load(dir string) (Settings, error) {
 	return s, nil
 }
 
-// maxAnswerTimeout keeps the first result within the hour of specification 4: a request may wait
-// half an hour for a line before it leaves.
+// maxAnswerTimeout keeps the first result within an hour (specification 4): a request may wait half
+// an hour for a line.
 const maxAnswerTimeout = 5 * time.Minute
 
-// Check returns what a daemon cannot run with: it joins every config.Problem that there is at now,
-// and what is wrong with the key ring's files.
+// Check joins every config.Problem that a daemon cannot run with at now, and what is wrong with the
+// key ring's files.
 func (s Settings) Check(now time.Time) error {
 	found := config.NewProblems(s.Path())
 	wrong := func(key, what string) { found.Add(key, "is not set as it must be", what) }
@@ -160,7 +160,7 @@ func (s Settings) Check(now time.Time) error {
 // Path is where the configuration stands.
 func (s Settings) Path() string { return filepath.Join(s.Dir, File) }
 
-// RingOptions are what the configuration says of the key ring.
+// RingOptions are the configured options of the key ring.
 func (s Settings) RingOptions() keyring.Options {
 	return keyring.Options{Ahead: s.Keys.Ahead.Std(), CodeLife: s.Keys.CodeLife.Std()}
 }
@@ -193,15 +193,15 @@ func (a Acquirer) check(wrong func(key, what string)) {
 	}
 }
 
-// Limits of what is repeated: an order's first result is due within an hour, and what a week of
-// repeating did not bring, a person finds.
+// Limits of repeating: an order's first result is due within an hour, and what a week of repeating
+// did not bring, a person clears up.
 const (
 	maxOrderWait = time.Hour
 	maxRepeatFor = 7 * 24 * time.Hour
 	maxSilences  = 10_000
 )
 
-// checkRepeating is check of how reversals and captures are repeated, and of how long orders wait.
+// checkRepeating checks how reversals and captures are repeated, and how long orders wait.
 func (a Acquirer) checkRepeating(wrong func(key, what string)) {
 	if a.ReversalRetry <= 0 {
 		wrong("acquirer.reversal_retry", "above 0, as 5s")
@@ -220,8 +220,7 @@ func (a Acquirer) checkRepeating(wrong func(key, what string)) {
 	}
 }
 
-// LoadDialect reads the dialect that the acquirer's host speaks; nil is the one that the client
-// ships.
+// LoadDialect reads the dialect of the acquirer's host; nil is the one that the client ships.
 func (a Acquirer) LoadDialect() (*iso8583.Dialect, error) {
 	if a.Dialect == "" {
 		return nil, nil

@@ -27,8 +27,7 @@ func SealAll(n int, seal func(int) []byte) [][]byte {
 	return sealed
 }
 
-// Bags packs envelopes, so many a bag, as they stand in a channel that holds nothing else: for a
-// run's first bags.
+// Bags packs envelopes, so many a bag, into the messages of a run's first bags.
 func (r *Run) Bags(perBag int, envelopes [][]byte) []channel.Message {
 	r.Relay.tb.Helper()
 	var messages []channel.Message
@@ -49,8 +48,8 @@ type Backlog struct {
 	Ledger   *ledger.Ledger // that they are committed to
 }
 
-// Bags gives the messages from a sequence on at once, waits until they are committed, and ends with
-// ErrDrained.
+// Bags delivers the messages from a sequence on at once, waits until they are committed, and
+// returns ErrDrained.
 func (s Backlog) Bags(ctx context.Context, from uint64, fn func([]channel.Message) error) error {
 	if err := fn(s.Messages[from-1:]); err != nil {
 		return err

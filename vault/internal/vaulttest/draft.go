@@ -21,8 +21,7 @@ type Draft struct {
 	Sealed               func(*envelope.Envelope) // changes the envelope before it is signed
 }
 
-// Policy permits everything, in dollars: what a merchant is given by an operator who hides nothing
-// from it.
+// Policy permits everything, in dollars.
 func Policy() book.Policy {
 	return book.Policy{Limits: []book.Limit{{Currency: "USD", PayoutDay: envelope.MaxAmount}}, Storage: true,
 		Company: book.Company{Name: "THE SHOP", ID: "1234567890"}}
@@ -51,8 +50,7 @@ const (
 	BankAccount = "12345678"
 )
 
-// draft is an envelope of an order with these members beside operation and reference, without
-// account and code.
+// draft is an envelope with these members beside operation and reference, without account and code.
 func (s *Storefront) draft(op envelope.Operation, members string, values ...any) Draft {
 	now := s.vault.Clock.Now()
 	order := fmt.Sprintf(`{"operation":%q,"reference":"order 17"`, op) + fmt.Sprintf(members, values...) + "}"

@@ -2,8 +2,8 @@ package vaulttest
 
 import "os"
 
-// Kill leaves the ledger as a killed process does, with what was committed and without the mark of
-// a proper end, and opens it again. Whoever used the ledger must have ended.
+// Kill leaves the ledger as a killed process does, without the mark of a proper end, and opens it
+// again. Its users must have ended.
 func (v *Vault) Kill() {
 	v.TB.Helper()
 	v.must(v.Ledger.Close())

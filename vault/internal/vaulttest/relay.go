@@ -75,8 +75,7 @@ func (r *Run) Bag(envelopes ...[]byte) channel.Message {
 	return channel.Message{Subject: "bag." + r.Relay.Signer.Name(), Data: msg}
 }
 
-// Fork returns a copy of the run as it stands: what it packs next has the numbers of what the run
-// packs next.
+// Fork returns a copy of the run: both then give the same numbers.
 func (r *Run) Fork() *Run {
 	fork := *r
 	return &fork

@@ -1,7 +1,7 @@
-// Package vaulttest is a vault with storefronts and a relay's bags, all on one machine, for the
-// tests of what stands between channel and ledger; the broker, which no package of the vault may
-// link, is brokertest's. Keys, ledger, notes and seals are the real ones; only the clock is set by
-// hand. When a test ends the ledger's every invariant is checked.
+// Package vaulttest is a vault with storefronts and a relay's bags on one machine, for tests of
+// what stands between channel and ledger; the broker, which no package of the vault may link, is
+// brokertest's. Keys, ledger, notes and seals are real; only the clock is set by hand. A test ends
+// with a check of the ledger's invariants.
 package vaulttest
 
 import (
@@ -37,7 +37,7 @@ type Vault struct {
 }
 
 // New makes a vault whose clock stands at noon of a working day. It ends with the test, by
-// Ledger.Check.
+// [ledger.Ledger.Check].
 func New(tb testing.TB) *Vault {
 	tb.Helper()
 	v := Unchecked(tb, keyringtest.ClockAt(time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)))
@@ -129,8 +129,7 @@ func (v *Vault) Payment(merchant, id string) (p book.Payment) {
 	return p
 }
 
-// Issued gives the facts of all results that wait to be sealed, in order, and the ids that they are
-// about.
+// Issued calls each with the facts of all results that wait to be sealed, in order, and their ids.
 func (v *Vault) Issued(each func(id string, f envelope.Facts)) {
 	v.TB.Helper()
 	v.View(func(tx *ledger.Tx) error {
