@@ -127,7 +127,7 @@ func TestAWithdrawnCurrencyStrandsNothing(t *testing.T) {
 		t.Errorf("settled %+v", done)
 	}
 	report, err := s.VaultRun(t.Context(), "batch", "report", "card-000002")
-	if err != nil || !strings.Contains(report, "5000 ISK") || strings.Contains(report, "50.00 ISK") {
+	if err != nil || !strings.Contains(report, "5,000 ISK") || strings.Contains(report, "50.00 ISK") {
 		t.Errorf("the report says\n%s%v", report, err)
 	}
 	if b := readBook(t, s); b.Charged != 3 || b.Credited != 1 || b.Reversed != 1 || len(b.Doubled) != 0 {
