@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,6 +15,7 @@ import (
 	"nightdrop/relay/internal/daemon"
 	"nightdrop/relay/internal/ingest"
 	"nightdrop/shared/command"
+	"nightdrop/shared/text"
 )
 
 // errNotReady is returned by status when the relay does not answer, or cannot take envelopes.
@@ -71,7 +71,7 @@ func runStatus(ctx context.Context, o statusOptions, out io.Writer) error {
 	if o.asJSON {
 		err = json.NewEncoder(out).Encode(state)
 	} else {
-		err = printState(out, state)
+		err = command.Table(out, func(w io.Writer) { printState(w, state) })
 	}
 	if err == nil && !state.OK {
 		err = errNotReady
@@ -105,10 +105,8 @@ func askState(ctx context.Context, address string) (state ingest.State, err erro
 	return state, nil
 }
 
-func printState(out io.Writer, s ingest.State) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	// Flush says what went wrong
-	line := func(format string, values ...any) { _, _ = fmt.Fprintf(w, format+"\n", values...) }
+func printState(w io.Writer, s ingest.State) {
+	line := func(format string, values ...any) { fmt.Fprintf(w, format+"\n", values...) }
 	if s.OK {
 		line("ready")
 	} else {
@@ -122,7 +120,7 @@ func printState(out io.Writer, s ingest.State) error {
 	}
 	line("\nSTREAM\tBYTES\tOF\tFULL")
 	for _, stream := range s.Streams {
-		line("%s\t%d\t%d\t%d %%", stream.Name, stream.Bytes, stream.Limit, stream.Bytes*100/max(stream.Limit, 1))
+		command.Row(w, stream.Name, text.Thousands(stream.Bytes), text.Thousands(stream.Limit), fmt.Sprintf("%d %%", stream.Bytes*100/max(stream.Limit, 1)))
 	}
 	if s.Shares.Own > 0 {
 		line("\nOf ENVELOPES each merchant has %d bytes of its own, and %d are common.", s.Shares.Own, s.Shares.Common)
@@ -136,7 +134,6 @@ func printState(out io.Writer, s ingest.State) error {
 		if m.Over {
 			over = "yes"
 		}
-		line("%s\t%d\t%s\t%d", m.Merchant, m.Bytes, over, m.Refused)
+		command.Row(w, m.Merchant, text.Thousands(m.Bytes), over, m.Refused)
 	}
-	return w.Flush()
 }

@@ -77,7 +77,7 @@ func checkFinding(kind book.Finding) error {
 	return nil
 }
 
-// whereFound says which bag, merchant or file a finding is about; "" where it is about none.
+// whereFound returns which bag, merchant or file a finding is about; "" where it is about none.
 func whereFound(f control.Finding) string {
 	where := f.Merchant
 	if f.Relay != "" {

@@ -28,7 +28,7 @@ func publicLines(verb string, verifiers, replyKeys []string) error {
 	return nil
 }
 
-// atRelays says whether relays know of a merchant's change.
+// atRelays describes whether relays know of a merchant's change.
 func atRelays(m control.Merchant) string {
 	if m.Published {
 		return "the relays' channel has it"

@@ -79,7 +79,7 @@ func (o *paymentListOptions) flags(cmd *cobra.Command) {
 // thousands finds a comma between thousands, as listings write it.
 var thousands = regexp.MustCompile(`,(\d{3})\b`)
 
-// seeMore says how the rest of a list is seen.
+// seeMore returns how the rest of a list is seen.
 func seeMore(query control.PaymentQuery, payments []control.Payment) string {
 	flag := "--before"
 	if query.Oldest {

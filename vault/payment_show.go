@@ -129,7 +129,7 @@ func printTimeline(w io.Writer, steps []report.Step) {
 	}
 }
 
-// stepText says in words what a step was.
+// stepText describes a step.
 func stepText(s report.Step) string {
 	money := ""
 	if s.Currency != "" {

@@ -111,7 +111,7 @@ func TestRefundIsNoOracle(t *testing.T) {
 		}
 		return p.Status == book.StageRejected && p.Code == envelope.CodeLimit && p.Limit == book.ExceededComparisons
 	})
-	if _, out := s.command("payment", "show", "shop-1/"+right); !strings.Contains(out, book.ExceededComparisons.Means()) {
+	if _, out := s.command("payment", "show", "shop-1/"+right); !strings.Contains(unfolded(out), book.ExceededComparisons.Means()) {
 		t.Errorf("shown as %s", out)
 	}
 	var st control.Status

@@ -84,7 +84,7 @@ func printStatus(w io.Writer, s control.Status) {
 	}
 }
 
-// printDisks says how much room there is, and what waits for more.
+// printDisks prints how much room there is, and what waits for more.
 func printDisks(w io.Writer, s control.Status) {
 	for _, d := range s.Disks {
 		command.Row(w, "disk of the "+d.Place, fmt.Sprintf("%s of %s free, reserve %s", text.Size(d.Free), text.Size(d.Size), text.Size(d.Reserve)))
@@ -94,7 +94,7 @@ func printDisks(w io.Writer, s control.Status) {
 	}
 }
 
-// printJournals says what each place of the journal holds.
+// printJournals prints what each place of the journal holds.
 func printJournals(w io.Writer, places []control.JournalPlace) {
 	for _, p := range places {
 		text := fmt.Sprintf("%d entries, %d %% full", p.Entries, p.Percent)
@@ -111,7 +111,7 @@ func printJournals(w io.Writer, places []control.JournalPlace) {
 	}
 }
 
-// printStreams says how full the channel is, and who has more of it than its share.
+// printStreams prints how full the channel is, and who has more of it than its share.
 func printStreams(w io.Writer, s control.Status) {
 	for _, stream := range s.Streams {
 		if stream.MaxBytes > 0 {

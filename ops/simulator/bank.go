@@ -5,7 +5,6 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,6 +12,7 @@ import (
 
 	"nightdrop/ops/simulator/bank"
 	"nightdrop/shared/command"
+	"nightdrop/shared/envelope"
 )
 
 // nextBankingDay is the value of --bank-returns-after that names no duration.
@@ -123,17 +123,19 @@ func runBankBook(opts bankBookOptions, out io.Writer) error {
 }
 
 func printBank(st bank.Statement, out io.Writer) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "FILE\tSTATE\tDEBITS\tAMOUNT\tCREDITS\tAMOUNT\tRETURNED\tACKNOWLEDGED\tNOTED\tANSWER")
+	return command.Table(out, func(w io.Writer) { printFiles(w, st) })
+}
+
+func printFiles(w io.Writer, st bank.Statement) {
+	command.Row(w, "FILE", "STATE", "DEBITS", "AMOUNT", "CREDITS", "AMOUNT", "RETURNED", "ACKNOWLEDGED", "NOTED", "ANSWER")
 	for _, f := range st.List {
 		answer := f.Answer
 		if f.Reason != "" {
 			answer = f.Reason
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", f.Name, f.State, f.Debits.Number, f.Debits.Amount, f.Credits.Number, f.Credits.Amount,
-			f.Returned, f.Acknowledged, f.Noted, answer)
+		command.Row(w, f.Name, f.State, f.Debits.Number, envelope.FormatAmount(f.Debits.Amount, "USD"), f.Credits.Number,
+			envelope.FormatAmount(f.Credits.Amount, "USD"), f.Returned, f.Acknowledged, f.Noted, answer)
 	}
 	_, _ = fmt.Fprintf(w, "\n%d files, %d refused: %d entries, %d returned, %d acknowledged, %d noted; %d trace numbers twice over\n",
 		st.Files, st.Refused, st.Entries, st.Returned, st.Acknowledged, st.Noted, len(st.Doubled))
-	return w.Flush()
 }

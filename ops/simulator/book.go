@@ -3,12 +3,12 @@ package main
 import (
 	"fmt"
 	"io"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"nightdrop/ops/simulator/host"
 	"nightdrop/shared/command"
+	"nightdrop/shared/text"
 )
 
 // bookOptions are the flags of book.
@@ -48,13 +48,16 @@ func runBook(opts bookOptions, out io.Writer) error {
 }
 
 func printBook(st host.Statement, out io.Writer) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "ACCEPTOR\tBATCH\tCURRENCY\tDEBITS\tAMOUNT\tREVERSED\tAMOUNT\tSTANDING\tAMOUNT\tREFUNDS\tAMOUNT")
+	return command.Table(out, func(w io.Writer) { printTotals(w, st) })
+}
+
+func printTotals(w io.Writer, st host.Statement) {
+	command.Row(w, "ACCEPTOR", "BATCH", "CURRENCY", "DEBITS", "AMOUNT", "REVERSED", "AMOUNT", "STANDING", "AMOUNT", "REFUNDS", "AMOUNT")
 	for _, t := range st.Totals {
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", t.Acceptor, t.Batch, t.Currency, t.Debits.Number, t.Debits.Amount,
-			t.Reversed.Number, t.Reversed.Amount, t.Standing.Number, t.Standing.Amount, t.CreditsStanding.Number, t.CreditsStanding.Amount)
+		amount := text.Thousands // minor units
+		command.Row(w, t.Acceptor, t.Batch, t.Currency, t.Debits.Number, amount(t.Debits.Amount), t.Reversed.Number, amount(t.Reversed.Amount),
+			t.Standing.Number, amount(t.Standing.Amount), t.CreditsStanding.Number, amount(t.CreditsStanding.Amount))
 	}
 	_, _ = fmt.Fprintf(w, "\n%d sales, %d holds, %d captures, %d refunds: %d charged, %d credited, %d reversed, %d declined; %d came again, %d twice over\n",
 		st.Sales, st.Holds, st.Captures, st.Refunds, st.Charged, st.Credited, st.Reversed, st.Declined, st.Repeats, len(st.Doubled))
-	return w.Flush()
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"text/tabwriter"
 
 	"nightdrop/shared/command"
 	"nightdrop/shared/envelope"
@@ -15,8 +14,8 @@ import (
 	"nightdrop/shared/text"
 )
 
-// explain says what became of one envelope. It succeeds whatever that is: the outcome is in what it
-// prints.
+// explain prints what became of one envelope. It succeeds whatever that is: the outcome is in what
+// it prints.
 func explain(ctx context.Context, o resultsOptions, client *storefront.Client, outbox *storefront.Outbox, out io.Writer) error {
 	x, err := client.Explain(ctx, outbox, o.explain)
 	if err != nil {
@@ -35,9 +34,7 @@ func explain(ctx context.Context, o resultsOptions, client *storefront.Client, o
 		fmt.Fprintf(out, "note: %s\n", warning)
 	}
 	fmt.Fprintln(out, "\nevidence")
-	table := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
-	printEvidence(table, x)
-	return table.Flush()
+	return command.Table(out, func(table io.Writer) { printEvidence(table, x) })
 }
 
 func printEvidence(table io.Writer, x storefront.Explanation) {

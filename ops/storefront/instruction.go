@@ -52,7 +52,7 @@ type instruction struct {
 	account, code bool
 }
 
-// check says what an operation lacks or does not take, and what of the order the vault would
+// check returns what an operation lacks or does not take, and what of the order the vault would
 // refuse. Its errors name flags or columns with the given prefix, and never quote a value: a number
 // may stand in any place.
 func (i instruction) check(prefix string) error {

@@ -9,7 +9,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -133,10 +132,10 @@ func printReceipts(o postOptions, out io.Writer, receipts []envelope.Receipt) er
 	if len(receipts) == 0 {
 		return nil
 	}
-	table := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(table, "ID\tRELAY\tBAG\tINDEX\tRECEIVED")
-	for _, r := range receipts {
-		fmt.Fprintf(table, "%s\t%s\t%.8s/%d\t%d\t%s\n", r.ID, r.Relay, r.Run, r.Number, r.Index, r.Received)
-	}
-	return table.Flush()
+	return command.Table(out, func(table io.Writer) {
+		command.Row(table, "ID", "RELAY", "BAG", "INDEX", "RECEIVED")
+		for _, r := range receipts {
+			command.Row(table, r.ID, r.Relay, fmt.Sprintf("%.8s/%d", r.Run, r.Number), r.Index, r.Received)
+		}
+	})
 }

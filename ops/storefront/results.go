@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -255,7 +254,6 @@ type line struct {
 type resultPrinter struct {
 	out    io.Writer
 	asJSON bool
-	headed bool // the table's head stands
 }
 
 func newResultPrinter(o resultsOptions, out io.Writer) *resultPrinter {
@@ -288,18 +286,15 @@ func (p *resultPrinter) lines(results []storefront.Opened) error {
 }
 
 func (p *resultPrinter) table(results []storefront.Opened) error {
-	table := tabwriter.NewWriter(p.out, 0, 4, 2, ' ', 0)
-	if !p.headed {
-		fmt.Fprintln(table, "SERIAL\tPAYMENT\tSTATUS\tCODE\tAMOUNT\tACCOUNT\tAPPROVAL\tBATCH\tTOKEN\tID\tREFERENCE")
-		p.headed = true
-	}
-	for _, r := range results {
-		f, own := r.Facts, r.Result.ID
-		if own == f.Payment {
-			own = "" // a refund, capture or void has an id of its own
+	return command.Table(p.out, func(table io.Writer) {
+		command.Row(table, "SERIAL", "PAYMENT", "STATUS", "CODE", "AMOUNT", "ACCOUNT", "APPROVAL", "BATCH", "TOKEN", "ID", "REFERENCE")
+		for _, r := range results {
+			f, own := r.Facts, r.Result.ID
+			if own == f.Payment {
+				own = "" // a refund, capture or void has an id of its own
+			}
+			command.Row(table, r.Result.Serial, f.Payment, f.Status, f.Code, envelope.FormatAmount(f.Amount, f.Currency), f.Masked, f.Approval,
+				f.Batch, f.Token, own, f.Reference)
 		}
-		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Result.Serial, f.Payment, f.Status, f.Code,
-			envelope.FormatAmount(f.Amount, f.Currency), f.Masked, f.Approval, f.Batch, f.Token, own, f.Reference)
-	}
-	return table.Flush()
+	})
 }

@@ -124,7 +124,7 @@ func writeProof(dir string, r storefront.Opened, later storefront.Later) (string
 	return path, nil
 }
 
-// printAge says when a copy is older than what was seen.
+// printAge warns when a copy is older than what was seen.
 func printAge(out io.Writer, client *storefront.Client, log *proof.Tiles) error {
 	seen, err := client.Seen()
 	if err != nil {

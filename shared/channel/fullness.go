@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// StreamState says how full a stream is.
+// StreamState is how full a stream is.
 type StreamState struct {
 	Name  string `json:"name"`
 	Bytes int64  `json:"bytes"`

@@ -74,14 +74,14 @@ func (b *Bar) watch(every time.Duration, show func()) {
 	}
 }
 
-// Set says that done of total are done; a total of 0 or less is not known.
+// Set reports that done of total are done; a total of 0 or less is not known.
 func (b *Bar) Set(done, total int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.set(done, total)
 }
 
-// Add says that n more of total are done.
+// Add reports that n more of total are done.
 func (b *Bar) Add(n, total int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -18,7 +18,7 @@ const (
 	logEvery = 24 * time.Hour
 )
 
-// Validity says until when something that a configuration names is good.
+// Validity is until when something that a configuration names is good.
 type Validity struct {
 	Key  string `json:"key"` // of the configuration: names the certificate in metrics
 	File string `json:"file"`
@@ -83,7 +83,7 @@ func (v Validity) Expired(now time.Time) bool { return !v.Until.IsZero() && now.
 // Near reports whether it ends within NearEnd, has ended, or cannot be read.
 func (v Validity) Near(now time.Time) bool { return v.Until.IsZero() || v.Until.Sub(now) < NearEnd }
 
-// Note says for people how long it is good, and what to do.
+// Note describes for people how long it is good, and what to do.
 func (v Validity) Note(now time.Time) string {
 	left := v.Until.Sub(now)
 	switch {

@@ -191,7 +191,7 @@ func (m Members) check() error {
 	return nil
 }
 
-// PositionEntry says how far the vault has committed the bags of one run.
+// PositionEntry is how far the vault has committed the bags of one run.
 type PositionEntry struct {
 	Relay  string `json:"relay"`
 	Run    string `json:"run"`

@@ -48,7 +48,7 @@ func (s Status) Valid() bool {
 	return false
 }
 
-// Code says why: "ok", "iso-XX" (ISO 8583 field 39), "gw-N" of a gateway, "ach-RNN" or "ach-CNN"
+// Code is why: "ok", "iso-XX" (ISO 8583 field 39), "gw-N" of a gateway, "ach-RNN" or "ach-CNN"
 // (NACHA), or the vault's own.
 type Code string
 

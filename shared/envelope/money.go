@@ -41,5 +41,5 @@ func MajorUnits(amount int64, currency string) (string, bool) {
 
 // FormatSum writes a count and its total for people: "3 for 44.99 USD".
 func FormatSum(count, amount int64, currency string) string {
-	return fmt.Sprintf("%d for %s", count, FormatAmount(amount, currency))
+	return fmt.Sprintf("%s for %s", text.Thousands(count), FormatAmount(amount, currency))
 }

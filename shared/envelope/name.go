@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Kind says what a sealing key is for.
+// Kind is what a sealing key is for.
 type Kind string
 
 // The kinds of sealing keys (specification 3).

@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// PartName says what a sealed part holds; it is bound into the seal.
+// PartName is what a sealed part holds; it is bound into the seal.
 type PartName string
 
 // The parts (specification 3).

@@ -37,7 +37,7 @@ var (
 
 const signaturePrefix = "— " // U+2014 and a space
 
-// Policy says what [Open] requires beside a valid signature.
+// Policy is what [Open] requires beside a valid signature.
 type Policy struct {
 	MaxBytes int  // of the whole note; 0 is MaxBytes of this package
 	Single   bool // exactly one signature line

@@ -121,7 +121,7 @@ func (h *History) AddCopy(msg []byte, vault ...note.Verifier) (Checkpoint, error
 	return c, nil
 }
 
-// String says for people what was proved and what was not.
+// String describes for people what was proved and what was not.
 func (a Agreement) String() string {
 	var b strings.Builder
 	switch {

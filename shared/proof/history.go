@@ -74,7 +74,7 @@ type Contradiction struct {
 	Got  []byte // what was shown now
 }
 
-// Error says what does not fit.
+// Error returns what does not fit.
 func (c *Contradiction) Error() string { return c.Kind.Error() + ": " + c.Why }
 
 // Unwrap returns the kind.
@@ -430,7 +430,7 @@ func peek(msg []byte) (Checkpoint, error) {
 	return parseCheckpoint(text)
 }
 
-// String says for people what was proved and what was not.
+// String describes for people what was proved and what was not.
 func (c Comparison) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "no contradiction: %d and %d entries were shown, %d checkpoints of equal size agree; ", c.Ours, c.Theirs, c.Equal)

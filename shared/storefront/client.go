@@ -20,7 +20,7 @@ import (
 	"nightdrop/shared/proof"
 )
 
-// Config says which relay, which vault, and who the merchant is.
+// Config has which relay, which vault, and who the merchant is.
 type Config struct {
 	// the relay's origin: https://host or https://host:port, no path; http:// on loopback only
 	Relay    string

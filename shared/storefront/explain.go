@@ -39,7 +39,7 @@ const (
 	OutcomeContradiction Outcome = "log-contradicts" // the vault's log is not one story
 )
 
-// Explanation says what became of an envelope, who is answerable, and what to do. Its evidence is
+// Explanation is what became of an envelope, who is answerable, and what to do. Its evidence is
 // signed by the party it is about, and is in the outbox.
 type Explanation struct {
 	ID      string  `json:"id"`

@@ -2,7 +2,7 @@ package strictjson
 
 import "strconv"
 
-// Kind says what a value given to Walk's function is.
+// Kind is what a value given to Walk's function is.
 type Kind int
 
 // The kinds of values.

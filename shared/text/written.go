@@ -22,6 +22,9 @@ type Output struct {
 // NewOutput returns an Output that writes to a writer.
 func NewOutput(to io.Writer) *Output { return &Output{to: to} }
 
+// To is the writer below.
+func (o *Output) To() io.Writer { return o.to }
+
 // Write implements io.Writer. After an error it writes nothing more, so that no line in the middle
 // is left out.
 func (o *Output) Write(p []byte) (int, error) {

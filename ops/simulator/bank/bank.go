@@ -31,7 +31,7 @@ const (
 	answerMinute = 30
 )
 
-// Config says where the bank reads and writes and when it answers.
+// Config has where the bank reads and writes and when it answers.
 type Config struct {
 	Outbox  string // directory of the vault's files, *.ach
 	Returns string // directory for the bank's answers
@@ -46,7 +46,7 @@ type Config struct {
 	Logger *slog.Logger                           // nil: nothing is logged
 }
 
-// Timing says when a file that was taken is answered: on the next banking day, or After it was
+// Timing is when a file that was taken is answered: on the next banking day, or After it was
 // taken.
 type Timing struct {
 	NextBankingDay bool

@@ -54,7 +54,7 @@ func parse(content []byte) (*ach.File, error) {
 	return &file, nil
 }
 
-// reason says where a file breaks the format, without the value that does.
+// reason returns where a file breaks the format, without the value that does.
 func reason(err error) string {
 	var list base.ErrorList
 	if errors.As(err, &list) && len(list) > 0 {

@@ -30,7 +30,7 @@ type reply struct {
 	noted                  int
 }
 
-// batchOf says which entries share a batch: those of one batch of the original and one receiving
+// batchOf is which entries share a batch: those of one batch of the original and one receiving
 // bank, answered in the same way.
 type batchOf struct {
 	number           int

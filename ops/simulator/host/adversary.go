@@ -52,7 +52,7 @@ type Adversary struct {
 	Rates map[Mishap]float64 // of all messages, 0 to 1 each and in all; nil: DefaultRates
 }
 
-// Check says what is wrong with the rates.
+// Check returns what is wrong with the rates.
 func (a Adversary) Check() error {
 	sum := 0.0
 	for _, m := range slices.Sorted(maps.Keys(a.Rates)) {

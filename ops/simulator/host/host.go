@@ -25,7 +25,7 @@ import (
 // waits by default.
 const DefaultLateAfter = 25 * time.Second
 
-// Config says where the host listens and how it behaves.
+// Config has where the host listens and how it behaves.
 type Config struct {
 	// host:port, port 0 for any; empty: nowhere, connections are given to ServeConn
 	Listen string

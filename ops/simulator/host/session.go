@@ -203,12 +203,12 @@ func (s *session) reply(m *iso8583.Message, how Mishap, fields map[int]string) {
 	s.deliver(packed, how)
 }
 
-// answerTypes says which message type answers which.
+// answerTypes has which message type answers which.
 var answerTypes = map[string]string{
 	"0100": "0110", "0200": "0210", "0220": "0230", "0221": "0230", "0420": "0430", "0421": "0430", "0500": "0510", "0800": "0810",
 }
 
-// firstTypes says of which message type a repeat is the repeat.
+// firstTypes has the message type that a repeat repeats.
 var firstTypes = map[string]string{"0221": "0220", "0421": "0420"}
 
 // take handles one request; false ends the session because the book can take no more.

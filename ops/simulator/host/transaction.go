@@ -2,7 +2,7 @@ package host
 
 import "cmp"
 
-// Kind says what a transaction is.
+// Kind is what a transaction is.
 type Kind string
 
 // The kinds of transaction.

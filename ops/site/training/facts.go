@@ -3,13 +3,14 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"text/tabwriter"
 	"time"
 
+	"nightdrop/shared/command"
 	"nightdrop/shared/envelope"
 )
 
@@ -181,29 +182,27 @@ func shell(words ...string) string {
 	return strings.Join(quoted, " ")
 }
 
-// show prints the facts.
-func (t *training) show() error {
-	f := t.facts()
-	if t.asJSON {
-		return json.NewEncoder(t.out).Encode(f)
-	}
-	table := tabwriter.NewWriter(t.out, 0, 4, 2, ' ', 0)
-	fmt.Fprintf(table, "\nRelay's origin\t%s\nCertificate authority\t%s\nVault's verifier key\t%s\n  (pin this line)\t%s\n",
-		f.Origin, f.CA, f.Verifier, f.Pinned)
+// printFacts prints where all is, the test accounts, and what comes of each.
+func (t *training) printFacts(w io.Writer, f facts) {
+	fmt.Fprintln(w)
+	command.Row(w, "Relay's origin", f.Origin)
+	command.Row(w, "Certificate authority", f.CA)
+	command.Row(w, "Vault's verifier key", f.Verifier)
+	command.Row(w, "  (pin this line)", f.Pinned)
 	for _, m := range f.Merchants {
-		fmt.Fprintf(table, "Merchant %s\t%s (%s)\n", m.ID, m.Key, strings.Join(m.Currencies, ", "))
+		command.Row(w, "Merchant "+m.ID, fmt.Sprintf("%s (%s)", m.Key, strings.Join(m.Currencies, ", ")))
 	}
-	fmt.Fprintf(table, "Auditor %s\t%s\nVault's directory\t%s\nBank's answers\t%s\nLogs\t%s\n",
-		f.Auditor.ID, f.Auditor.Key, f.Vault, f.Returns, t.site.Path("logs"))
-	fmt.Fprintf(table, "\nTEST ACCOUNT\tNUMBER\tFILE\n")
+	command.Row(w, "Auditor "+f.Auditor.ID, f.Auditor.Key)
+	command.Row(w, "Vault's directory", f.Vault)
+	command.Row(w, "Bank's answers", f.Returns)
+	command.Row(w, "Logs", t.site.Path("logs"))
+	fmt.Fprintln(w)
+	command.Row(w, "TEST ACCOUNT", "NUMBER", "FILE")
 	for _, a := range f.Accounts {
-		fmt.Fprintf(table, "%s\t%s\t%s\n", a.Name, a.Number, a.File)
+		command.Row(w, a.Name, a.Number, a.File)
 	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	table = tabwriter.NewWriter(t.out, 0, 4, 2, ' ', 0)
-	fmt.Fprintf(table, "\nA SALE BY\tOF AMOUNT\tIS\tCODE\t\n")
+	fmt.Fprintln(w)
+	command.Row(w, "A SALE BY", "OF AMOUNT", "IS", "CODE", "WHICH MEANS")
 	for _, o := range f.Outcomes {
 		by, currency := o.Account, "EUR"
 		if o.Code == "code-wrong" {
@@ -212,9 +211,17 @@ func (t *training) show() error {
 		if o.Account == "bank" {
 			currency = "USD"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", by, envelope.FormatAmount(o.Amount, currency), o.Status, o.Answer, o.What)
+		command.Row(w, by, envelope.FormatAmount(o.Amount, currency), o.Status, o.Answer, o.What)
 	}
-	if err := table.Flush(); err != nil {
+}
+
+// show prints the facts.
+func (t *training) show() error {
+	f := t.facts()
+	if t.asJSON {
+		return json.NewEncoder(t.out).Encode(f)
+	}
+	if err := command.Table(t.out, func(w io.Writer) { t.printFacts(w, f) }); err != nil {
 		return err
 	}
 	fmt.Fprintf(t.out, "\nTry in another terminal:\n")

@@ -12,7 +12,7 @@ import (
 // equal part of a crowded one: the envelope was refused. Others are still served.
 var ErrShare = errors.New("the merchant's share of the channel is used up")
 
-// Sizing says how ENVELOPES is shared among merchants. What the vault has not committed yet, above
+// Sizing is how ENVELOPES is shared among merchants. What the vault has not committed yet, above
 // its signed position, counts.
 //
 // Three quarters of the stream can be counted on: above that the vault purges what it has

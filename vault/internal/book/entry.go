@@ -15,7 +15,7 @@ var Entries = &Table[string, Entry]{Name: "entries", Key: func(e Entry) string {
 // Entry returns the payment of a trace number.
 func (s *State) Entry(trace string) (Entry, bool, error) { return Entries.Get(s, trace) }
 
-// Entry says which payment a trace number is of.
+// Entry is which payment a trace number is of.
 type Entry struct {
 	Trace    string `json:"trace"` // 15 digits: ODFI and sequence
 	Merchant string `json:"merchant"`

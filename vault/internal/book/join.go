@@ -1,6 +1,6 @@
 package book
 
-// Joining says which batch a payment joins, and what comes before.
+// Joining is which batch a payment joins, and what comes before.
 type Joining struct {
 	// 0: the last number of a batch is used, and the payment is refused (result code limit)
 	Batch uint32

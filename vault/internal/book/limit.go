@@ -19,7 +19,7 @@ const (
 	ExceededComparisons Exceeded = "comparisons"
 )
 
-// Means says in words what was exceeded and what ends it.
+// Means describes what was exceeded and what ends it.
 func (e Exceeded) Means() string {
 	switch e {
 	case ExceededPayment:

@@ -24,8 +24,8 @@ type Policy struct {
 	Company Company `json:"company,omitzero"`
 }
 
-// Check says what is wrong with a policy: currencies that are none or out of order, amounts below
-// 0, a company that no NACHA file can name.
+// Check returns what is wrong with a policy: currencies that are none or out of order, amounts
+// below 0, a company that no NACHA file can name.
 func (p Policy) Check() error {
 	for i, l := range p.Limits {
 		// no table: a log is folded again when its currencies are withdrawn

@@ -114,7 +114,7 @@ type VaultCreated struct {
 // Kind implements Body.
 func (VaultCreated) Kind() string { return "vault-created" }
 
-// KeysChanged says which sealing keys were made and which destroyed.
+// KeysChanged records which sealing keys were made and which destroyed.
 type KeysChanged struct {
 	Created   []KeySchedule      `json:"created,omitempty"`
 	Destroyed []envelope.KeyName `json:"destroyed,omitempty"`

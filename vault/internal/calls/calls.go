@@ -47,7 +47,7 @@ type Keys interface {
 	Directory(now time.Time) []envelope.DirectoryKey
 }
 
-// Config says whose calls are answered.
+// Config has whose calls are answered.
 type Config struct {
 	Daemon Daemon
 	Keys   Keys

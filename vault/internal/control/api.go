@@ -172,13 +172,13 @@ type Holding struct {
 // MaxCounted bounds the counts of a Status, so that asking costs the same however much waits.
 const MaxCounted = 100_000
 
-// CheckedShare says of a share that it is the vault's.
+// CheckedShare is a share that is the vault's.
 type CheckedShare struct {
 	Number    int `json:"number"`    // 1 to n
 	Threshold int `json:"threshold"` // shares that unlock
 }
 
-// Unlocked says what an unlock did.
+// Unlocked is what an unlock did.
 type Unlocked struct {
 	Vault string `json:"vault"`
 	// it was unlocked before; the shares were checked all the same

@@ -25,7 +25,7 @@ type NewAuditor struct {
 	Key  string `json:"key"` // NAME+KEYNAME+BASE64
 }
 
-// ExportQuery says what an export holds.
+// ExportQuery is what an export holds.
 type ExportQuery struct {
 	Dir string // absolute, on the vault's host
 	// entries before it go without their bodies, in whole bundles; zero for all bodies
@@ -33,7 +33,7 @@ type ExportQuery struct {
 	Again       bool // what an earlier export wrote is written again where it is not as it was
 }
 
-// Export says what `audit export` wrote.
+// Export is what `audit export` wrote.
 type Export struct {
 	Dir    string `json:"dir"`
 	Size   int64  `json:"size"`             // entries

@@ -7,7 +7,7 @@ import (
 	"nightdrop/vault/internal/operator"
 )
 
-// Checked says what a full check of the ledger looked at. There is one only where everything held.
+// Checked is what a full check of the ledger looked at. There is one only where everything held.
 type Checked struct {
 	Entries  int64   `json:"entries"` // of the log, folded again
 	Payments uint64  `json:"payments"`

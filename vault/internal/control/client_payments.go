@@ -60,7 +60,7 @@ func (c *Client) Report(ctx context.Context, q ReportQuery, each func([]report.P
 	return read[report.Report](ctx, c, http.MethodGet, "/report", query, func(l line) error { return each(l.Rows) })
 }
 
-// Resolve says what became of a manual payment.
+// Resolve records what became of a manual payment.
 func (c *Client) Resolve(ctx context.Context, r Resolution) (Payment, error) {
 	return sendJSON[Payment](ctx, c, "/payments/resolve", r)
 }

@@ -18,7 +18,7 @@ type OpeningQuery struct {
 	File    string // new, absolute, on the vault's host
 }
 
-// Opening says what `audit opening` wrote.
+// Opening is what `audit opening` wrote.
 type Opening struct {
 	Auditor string `json:"auditor"`
 	File    string `json:"file"`

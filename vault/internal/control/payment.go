@@ -22,7 +22,7 @@ type Resolution struct {
 	Code envelope.Code `json:"code,omitempty"`
 }
 
-// Import says what a file of the bank did.
+// Import is what a file of the bank did.
 type Import struct {
 	Name   string `json:"name"`
 	Digest string `json:"digest"` // hex SHA-256

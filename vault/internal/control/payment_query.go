@@ -67,7 +67,8 @@ var (
 	amountForm = regexp.MustCompile(`^[0-9]{1,10}(\.[0-9]{1,4})?( [A-Z]{3})?$`)
 )
 
-// Check says what is wrong with a query, and repeats nothing of it that may be an account number.
+// Check returns what is wrong with a query, and repeats nothing of it that may be an account
+// number.
 func (q PaymentQuery) Check() error {
 	from, err := day(q.From)
 	to, err2 := day(q.To)

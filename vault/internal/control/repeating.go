@@ -35,7 +35,7 @@ type Resend struct {
 	All      bool   `json:"all,omitempty"`
 }
 
-// PaymentsResent says how many are being sent again.
+// PaymentsResent is how many are being sent again.
 type PaymentsResent struct {
 	Resent int `json:"resent"`
 }

@@ -48,7 +48,7 @@ type Daemon struct {
 	unlocked  *unlocked  // nil while locked
 }
 
-// Config says what a daemon runs with.
+// Config is what a daemon runs with.
 type Config struct {
 	Settings settings.Settings
 	Version  string // of the program, for the log

@@ -170,7 +170,7 @@ func (u *unlocked) mayTake() error {
 	return u.disk.fresh()
 }
 
-// waitsForJournal says that bags wait for the journal, where they do.
+// waitsForJournal reports that bags wait for the journal, where they do.
 func (u *unlocked) waitsForJournal() error {
 	if u.journal == nil {
 		return nil
@@ -266,7 +266,7 @@ func (u *unlocked) journalReady() bool {
 	return u.journal == nil || u.journal.Ready() == nil && u.waitsForJournal() == nil
 }
 
-// journalText says for the status where the log is, and how far.
+// journalText describes for the status where the log is, and how far.
 func (u *unlocked) journalText() string {
 	var parts []string
 	if u.journal != nil {
@@ -285,7 +285,7 @@ func (u *unlocked) journalText() string {
 	return strings.Join(parts, "; ")
 }
 
-// journalPlaces says what each place holds.
+// journalPlaces returns what each place holds.
 func (u *unlocked) journalPlaces() (all []control.JournalPlace) {
 	if u.journal == nil {
 		return nil

@@ -44,7 +44,7 @@ func (d *Daemon) State() (control.Status, error) {
 	return s, err
 }
 
-// clockText says what state the trusted clock is in and what to do about it.
+// clockText returns what state the trusted clock is in and what to do about it.
 func clockText(ring *keyring.Ring) string {
 	status := ring.Clock()
 	switch status.Clock {
@@ -57,7 +57,7 @@ func clockText(ring *keyring.Ring) string {
 	return string(keyring.ClockSteady)
 }
 
-// showSilence says in a status that the acquirer's host is silent, where it is.
+// showSilence shows in a status that the acquirer's host is silent, where it is.
 func showSilence(s *control.Status, e *settle.Engine) {
 	since, messages := e.Silent()
 	if since.IsZero() {

@@ -33,7 +33,7 @@ type load struct {
 	merchants int
 }
 
-// streams says how full the channel's streams are, and what is wrong with them.
+// streams returns how full the channel's streams are, and what is wrong with them.
 func (u *unlocked) streams() []control.Stream {
 	shares, bags := u.outbox.Shares(), u.intake.Envelopes()
 	l := load{results: shares.PerDay, merchants: shares.Merchants}
@@ -65,7 +65,7 @@ func (u *unlocked) streams() []control.Stream {
 	return all
 }
 
-// noteSize says that a stream is too small for what it should hold.
+// noteSize warns of a stream that is too small for what it should hold.
 func noteSize(s control.Stream, bytes float64, what string) []string {
 	needed := bytes * 100 / usable
 	if s.MaxBytes <= 0 || needed <= float64(s.MaxBytes) {
@@ -113,7 +113,7 @@ func noteResults(l load, s control.Stream, known outbox.Shares) []string {
 	return notes
 }
 
-// shares says how RESULTS is shared.
+// shares returns how RESULTS is shared.
 func (u *unlocked) shares() *control.ResultShares {
 	known := u.outbox.Shares()
 	return &control.ResultShares{Results: known.Share, Over: holdings(known.Over), Purged: holdings(known.Purged)}

@@ -90,8 +90,8 @@ func (d *Daemon) Lock(_ context.Context, actor operator.Actor) error {
 	return nil
 }
 
-// CheckShare says whose share each of the lines is, locked or not, and fails with the first that is
-// no share of this vault's newest sharing.
+// CheckShare reports whose share each of the lines is, locked or not, and fails with the first that
+// is no share of this vault's newest sharing.
 func (d *Daemon) CheckShare(_ context.Context, given control.Shares) (control.CheckedShare, error) {
 	k, _ := d.ring.Threshold()
 	checked := control.CheckedShare{Threshold: k}

@@ -53,7 +53,7 @@ type ErrFewShares struct {
 	Have, Need int // distinct shares given, threshold
 }
 
-// Error says how many are missing.
+// Error returns how many are missing.
 func (e ErrFewShares) Error() string {
 	return fmt.Sprintf("%d of %d shares given; %d more custodians must give theirs", e.Have, e.Need, e.Need-e.Have)
 }

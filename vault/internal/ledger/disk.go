@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// onDisk says of which file an error of the system is, where it does not, and what to do about the
+// onDisk adds to an error of the system its file, where it lacks that, and what to do about the
 // disk. Other errors stay as they are, but for those of damage (naming).
 func onDisk(path string, err error) error {
 	errno, ok := errors.AsType[unix.Errno](err)

@@ -168,7 +168,8 @@ func (l *Ledger) readHeadToCarry(b *bbolt.Tx) (head, error) {
 // others are made anew from the log.
 var carriedBuckets = []string{bucketKeys, bucketWraps, bucketParts, bucketStored, bucketResults, indexUnsent}
 
-// cure says what helps a bucket that is not as it was left; nothing where only a sound copy does.
+// cure returns what helps a bucket that is not as it was left; nothing where only a sound copy
+// does.
 func cure(bucket string) string {
 	if slices.Contains(carriedBuckets, bucket) {
 		return ""

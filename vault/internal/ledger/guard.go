@@ -31,7 +31,7 @@ func guard(fn func() error) (err error) {
 	return fn()
 }
 
-// naming says of which file an error of damage is, where it does not.
+// naming adds to an error of damage its file, where it lacks that.
 func naming(path string, err error) error {
 	if err == nil || !errors.Is(err, ErrDamaged) || strings.Contains(err.Error(), path) {
 		return err

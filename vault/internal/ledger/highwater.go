@@ -31,7 +31,7 @@ const highWaterName = "high-water"
 // ledger itself is sound, but nothing beside it shows that it is not an older copy.
 var ErrMarkDamaged = errors.New("the mark of how far the ledger had come cannot be read")
 
-// MarkDamaged says which mark cannot be read, and why; nil where it was read or there is none.
+// MarkDamaged returns which mark cannot be read, and why; nil where it was read or there is none.
 // Until TrustMark the mark stays as it is. Whoever opened the ledger must learn elsewhere that it
 // is the newest, as from the journal, before anything is sent or destroyed.
 func (l *Ledger) MarkDamaged() error {

@@ -31,8 +31,8 @@ type hints struct {
 	Results *ResultsHint `json:"results,omitempty"`
 }
 
-// Mark says that intake had come to a bag at a time of the vault's clock: each at a lower sequence
-// was committed by then.
+// Mark records that intake had come to a bag at a time of the vault's clock: each at a lower
+// sequence was committed by then.
 type Mark struct {
 	Hint
 	Time time.Time `json:"time"`

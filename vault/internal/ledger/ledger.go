@@ -399,7 +399,7 @@ func (l *Ledger) View(fn func(*Tx) error) error {
 	}))
 }
 
-// Named says of which file an error of damage is, where it does not: of those who read the ledger
+// Named adds to an error of damage its file, where it lacks that: of those who read the ledger
 // and found what cannot be.
 func (l *Ledger) Named(err error) error { return naming(l.path, err) }
 

@@ -132,7 +132,7 @@ func (k *logKeys) next(e LogEntry, before, after []string) error {
 	return nil
 }
 
-// through says for whom the keys up to number are that none was said of.
+// through returns for whom the keys up to number are that no other entry names.
 func (k *logKeys) through(number uint32, names []string) {
 	for uint32(len(k.auditors)) < number {
 		k.auditors = append(k.auditors, names)

@@ -41,7 +41,7 @@ type RebuildOptions struct {
 	every time.Duration
 }
 
-// Rebuilt says what Rebuild did.
+// Rebuilt is what Rebuild did.
 type Rebuilt struct {
 	Format  string `json:"format"`  // of the file before
 	Entries int64  `json:"entries"` // of its log

@@ -24,7 +24,7 @@ type Search struct {
 	Match  func(book.Payment) bool // reports whether a payment is looked for; nil: every one
 }
 
-// Searched says how far a search came.
+// Searched is how far a search came.
 type Searched struct {
 	Reached uint64 // number of the payment that was read last, or the bound where there was none
 	More    bool   // there are records that it has not read

@@ -213,7 +213,7 @@ func (tx *Tx) LogEntry(index uint64) (LogEntry, error) {
 	return e, nil
 }
 
-// Hint says where intake was in the channel's stream. It is a hint: sequences are no identity
+// Hint records where intake was in the channel's stream. It is a hint: sequences are no identity
 // (specification 8).
 type Hint struct {
 	Sequence uint64 `json:"sequence"` // of the last bag taken, 0 for none

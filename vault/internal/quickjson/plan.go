@@ -9,7 +9,7 @@ import (
 	"sync"
 )
 
-// plan says how a struct is read and written. It is made once a type.
+// plan is how a struct is read and written. It is made once a type.
 type plan struct {
 	fields []field
 }
@@ -38,7 +38,7 @@ const (
 	kindOwn       // a Form and json.Unmarshaler
 )
 
-// form says how a value is read and written.
+// form is how a value is read and written.
 type form struct {
 	kind kind
 	plan *plan // of a struct

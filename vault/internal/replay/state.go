@@ -37,7 +37,7 @@ const (
 	maxStateLine = 16 << 20
 )
 
-// Header says where in which log a state is.
+// Header is where in which log a state is.
 type Header struct {
 	Format string        `json:"format"`
 	Origin string        `json:"origin"`

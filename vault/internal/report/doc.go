@@ -38,7 +38,7 @@ type Report struct {
 	Returns  []Payment    `json:"returns"`  // those entries, the first MaxReturns
 }
 
-// Replayed says that an auditor, and not the vault, made a report, from the events of a log.
+// Replayed records that an auditor, and not the vault, made a report, from the events of a log.
 type Replayed struct {
 	By      string `json:"by"`
 	Entries int64  `json:"entries"` // of the log, from its beginning
@@ -105,7 +105,7 @@ type Day struct {
 	Totals []book.Total `json:"totals"`
 }
 
-// Outcome says how many payments stand at a stage, and the codes of their last results.
+// Outcome is how many payments stand at a stage, and the codes of their last results.
 type Outcome struct {
 	Status book.Stage  `json:"status"`
 	Count  int64       `json:"count"`

@@ -13,7 +13,7 @@ const maxPeriod = 366 * 24 * time.Hour
 // ErrPeriod is returned for a period that is none.
 var ErrPeriod = errors.New("a period is two dates, YYYY-MM-DD, the first not after the last, of at most 366 days")
 
-// Span says which batches a report is about: those closed on the UTC days From to To, YYYY-MM-DD,
+// Span is which batches a report is about: those closed on the UTC days From to To, YYYY-MM-DD,
 // both included. The zero Span is every batch, open ones too.
 type Span struct {
 	From, To string

@@ -25,7 +25,7 @@ type Summary struct {
 	Findings  []FindingCount // the most frequent first
 }
 
-// FindingCount says how often there was an integrity finding.
+// FindingCount is how often there was an integrity finding.
 type FindingCount struct {
 	Finding book.Finding
 	Count   uint64

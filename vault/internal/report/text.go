@@ -60,7 +60,7 @@ func (r Report) Text(w io.Writer) {
 	}
 }
 
-// Verdict says in a sentence whether everything adds up.
+// Verdict reports in a sentence whether everything adds up.
 func (r Report) Verdict() string {
 	open := 0
 	for _, b := range r.Batches {

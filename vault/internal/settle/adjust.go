@@ -166,7 +166,7 @@ func (s *settlement) agreed(ctx context.Context, b book.Batch) error {
 	return s.reconcile(ctx, b)
 }
 
-// allInWords says what totals are.
+// allInWords describes totals.
 func allInWords(totals []book.Total) string {
 	if len(totals) == 0 {
 		return "nothing"

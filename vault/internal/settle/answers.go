@@ -81,7 +81,7 @@ func (e *Engine) ImportAnswers(ctx context.Context, name string, r io.Reader, ac
 	return done, err
 }
 
-// foreign says why a file is not our bank's for us, or no longer.
+// foreign returns why a file is not our bank's for us, or no longer.
 func (e *Engine) foreign(answer nacha.Answer) error {
 	bank := e.cfg.Bank
 	switch age := e.cfg.Now().Sub(answer.Created); {

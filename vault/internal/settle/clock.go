@@ -89,7 +89,7 @@ func overdueVoid(tx *ledger.Tx, p book.Payment) (bool, error) {
 	return firstResult(tx, void, "timer")
 }
 
-// waited says of a payment that was received whether it cannot be sent now and has waited too long
+// waited reports whether a payment that was received cannot be sent now and has waited too long
 // for that: since it came, or since the vault was started. One that can be sent is sent, however
 // long it has waited.
 func (e *Engine) waited(now time.Time) func(book.Payment) bool {

@@ -25,7 +25,7 @@ func (e *Engine) CloseBatch(ctx context.Context, merchant string, method book.Me
 	return e.closeBatches(ctx, closing{merchant: merchant, method: method, actor: actor, patience: e.cfg.Patience, progress: progress})
 }
 
-// closing says which batches are closed, and how long each is waited for.
+// closing is which batches are closed, and how long each is waited for.
 type closing struct {
 	merchant string
 	method   book.Method

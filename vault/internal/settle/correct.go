@@ -23,7 +23,7 @@ func (e *Engine) Correct(ctx context.Context, merchant, id string, as envelope.S
 	})
 }
 
-// mayCorrect says why a correction cannot be taken, and what can be done instead.
+// mayCorrect returns why a correction cannot be taken, and what can be done instead.
 func mayCorrect(tx *ledger.Tx, p book.Payment, as envelope.Status, reverse bool) error {
 	may, err := Corrections(tx, p)
 	if err != nil {

@@ -33,7 +33,7 @@ type Accounts interface {
 	OpenStored(merchant, token string, slot uint32, sealed []byte) ([]byte, error)
 }
 
-// Bank says how entries of bank accounts reach the bank.
+// Bank is how entries of bank accounts reach the bank.
 type Bank struct {
 	Sender   nacha.Bank     // who sends files to whom
 	Calendar nacha.Calendar // which day a file is of, and when its money moves

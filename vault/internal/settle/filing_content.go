@@ -318,9 +318,9 @@ func overtaken(tx *ledger.Tx, p book.Payment) (envelope.Code, error) {
 	return envelope.CodeOK, nil
 }
 
-// asUpdated says with which account a sale or payout goes out whose stored account was replaced
-// since it was accepted. A refund does not follow: it goes to the account that paid, and to no
-// other.
+// asUpdated returns the account with which a sale or payout goes out whose stored account was
+// replaced since it was accepted. A refund does not follow: it goes to the account that paid, and
+// to no other.
 func asUpdated(tx *ledger.Tx, merchant string, body *book.EntryIntended) error {
 	p, _, err := tx.Payment(merchant, body.ID)
 	if err != nil || p.Token == "" || p.Operation == envelope.OpRefund {

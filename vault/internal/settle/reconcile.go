@@ -37,7 +37,7 @@ func (s *settlement) reconcile(ctx context.Context, b book.Batch) error {
 	return errors.Join(differing...)
 }
 
-// inWords says what a total is.
+// inWords describes a total.
 func inWords(t book.Total) string {
 	text := fmt.Sprintf("%s: %d payments of %d minor units", t.Currency, t.Count, t.Amount)
 	if t.Credits != 0 || t.CreditAmount != 0 {
@@ -46,7 +46,7 @@ func inWords(t book.Total) string {
 	return text
 }
 
-// hostWords says what a host's total is that differs.
+// hostWords describes a host's total that differs.
 func hostWords(t book.Total) string {
 	if t == (book.Total{Currency: t.Currency}) {
 		return t.Currency + ": other totals, which it did not give, or nothing"
@@ -94,7 +94,7 @@ func (s *settlement) ask(ctx context.Context, b book.Batch, ours book.Total) (bo
 	return book.Total{}, fmt.Errorf("the acquirer did not answer: %w: %w; settle again later", failure, ErrUnavailable)
 }
 
-// refusal says what to do about a host that answers and does not compare.
+// refusal returns what to do about a host that answers and does not compare.
 func refusal(refused *acquirer.RefusedError) error {
 	return fmt.Errorf("its answer to the 0500 has code %s: ask the acquirer whether its host reconciles so; if not, set reconciliation = \"listing\" or "+
 		"\"none\" under [acquirer] in vault.toml, and start the vault anew: %w", refused.Code, ErrRefused)

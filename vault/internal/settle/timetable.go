@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// timetable says which payments are being handled, and when those whose capture or reversal was not
+// timetable is which payments are being handled, and when those whose capture or reversal was not
 // answered are due again. It is in memory alone: a start finds the payments by their stages and
 // tries each at once. Its methods may be called concurrently.
 type timetable struct {

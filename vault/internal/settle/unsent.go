@@ -41,7 +41,7 @@ func (e *Engine) giveUp(ctx context.Context, p book.Payment, failure error) erro
 	})
 }
 
-// unsentCode says why a request was not sent.
+// unsentCode returns why a request was not sent.
 func unsentCode(p book.Payment, failure error, now envelope.Time) envelope.Code {
 	_, known := envelope.KnownCurrency(p.Currency)
 	switch {

@@ -84,7 +84,7 @@ func (s Backlog) BagAt(_ context.Context, sequence uint64) (channel.Message, err
 	return s.Messages[sequence-1], nil
 }
 
-// EnvelopesRoom says that there is room.
+// EnvelopesRoom always has room.
 func (Backlog) EnvelopesRoom(context.Context) (channel.Room, error) {
 	return channel.Room{MaxBytes: 1 << 30}, nil
 }

@@ -78,7 +78,7 @@ func (h *Hostile) Close() {
 	h.done.Wait()
 }
 
-// Greet says what a broker says first, with members added to its INFO (",\"member\":value"), and
+// Greet sends a broker's first line, with members added to its INFO (",\"member\":value"), and
 // takes the client in.
 func (p *Peer) Greet(members string) error {
 	if err := p.Inform(members); err != nil {
@@ -90,7 +90,7 @@ func (p *Peer) Greet(members string) error {
 	return p.Say("PONG\r\n")
 }
 
-// Inform says INFO, with members added.
+// Inform sends INFO, with members added.
 func (p *Peer) Inform(members string) error {
 	return p.Say(fmt.Sprintf(`INFO {"server_id":"H","version":"2.15.2","proto":1,"headers":true,"max_payload":1048576,`+
 		`"tls_required":true,"auth_required":true,"nonce":%q%s}`+"\r\n", p.Nonce, members))
@@ -102,8 +102,8 @@ func (p *Peer) Say(text string) error {
 	return err
 }
 
-// Flood says text again and again until the client closes the connection or limit bytes were taken.
-// It returns the bytes taken.
+// Flood sends text again and again until the client closes the connection or limit bytes were
+// taken. It returns the bytes taken.
 func (p *Peer) Flood(text string, limit int) (taken int) {
 	block := strings.Repeat(text, max(1, 64<<10/len(text)))
 	for taken < limit {
