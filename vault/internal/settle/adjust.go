@@ -18,9 +18,9 @@ import (
 // maxAdjustment bounds each member of an adjustment, in payments or minor units.
 const maxAdjustment = 1e15
 
-// Adjust takes a named difference into a closed card batch that is not settled: what the acquirer
-// has more than the ledger, or less where it is negative. id names the payment that it is about; it
-// may be empty. reason is as in Resolve. Errors: ErrReason, ErrNotFound, ErrConflict, or the
+// Adjust adds a named difference to a closed card batch that is not settled: what the acquirer has
+// more than the ledger, or less where negative. id names the payment it is about and may be empty;
+// reason is as in [Engine.Resolve]. Errors: [ErrReason], [ErrNotFound], [ErrConflict], or the
 // ledger's.
 func (e *Engine) Adjust(ctx context.Context, batch uint32, difference book.Total, id, reason string, actor operator.Actor) (book.Batch, error) {
 	if err := checkWord(reason, actor); err != nil {
@@ -83,11 +83,11 @@ func unsettled(tx *ledger.Tx, number uint32) (book.Batch, error) {
 	return b, nil
 }
 
-// AgreeByListing takes an acquirer's listing of a closed card batch in place of its host's 0510,
-// where Config.Reconciliation is ByListing and the listing agrees: payment by payment, or, where
-// differences were taken into the batch by Adjust, in its sums. The listing's digest is the event's
-// evidence. Errors: those of Compare, ErrTotalsDiffer, or ErrConflict where the batch is not to be
-// agreed so.
+// AgreeByListing accepts an acquirer's listing of a closed card batch instead of its host's 0510,
+// where Config.Reconciliation is ByListing and the listing agrees: payment by payment or, where
+// differences were added by [Engine.Adjust], in its sums. The listing's digest is the event's
+// evidence. Errors: those of [Engine.Compare], [ErrTotalsDiffer], or [ErrConflict] where the batch
+// cannot be agreed so.
 func (e *Engine) AgreeByListing(ctx context.Context, batch uint32, listing io.Reader, actor operator.Actor) (Comparison, error) {
 	if way := e.way(); way != book.ByListing {
 		return Comparison{}, fmt.Errorf("batches are agreed by %q (acquirer.reconciliation in vault.toml), not by a listing: settle without one: %w", way, ErrConflict)
@@ -158,7 +158,7 @@ func (s *settlement) agreed(ctx context.Context, b book.Batch) error {
 		return fmt.Errorf("this acquirer agrees by its listing: get its listing of the batch, and `vault batch settle %s --listing FILE`: %w", b.ID(), ErrConflict)
 	case book.ByWord:
 		if err := checkWord(s.actor.Purpose, s.actor); err != nil {
-			return fmt.Errorf("this acquirer agrees to nothing, so a person's word settles the batch: say with --reason what it rests on: %w", err)
+			return fmt.Errorf("this acquirer agrees to nothing, so a person's statement settles the batch: say with --reason what it rests on: %w", err)
 		}
 		return s.engine.agree(ctx, b.Number, book.BatchAgreed{Batch: b.Number, By: book.ByWord, Totals: expected,
 			Reason: s.actor.Purpose}, s.actor)
@@ -166,7 +166,6 @@ func (s *settlement) agreed(ctx context.Context, b book.Batch) error {
 	return s.reconcile(ctx, b)
 }
 
-// allInWords describes totals.
 func allInWords(totals []book.Total) string {
 	if len(totals) == 0 {
 		return "nothing"

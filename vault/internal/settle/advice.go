@@ -11,8 +11,8 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// advice is a message that says what has happened: a capture or a reversal. It is repeated under
-// its trace until it stands at the host.
+// advice is a message that says what has happened: a capture or a reversal, repeated under its
+// trace until it stands at the host.
 type advice struct {
 	what string // for log lines
 	at   sender
@@ -23,7 +23,7 @@ type advice struct {
 	leave func(tx *ledger.Tx, p book.Payment) error
 }
 
-// lastTry is what became of the try before.
+// lastTry is the outcome of the try before.
 type lastTry struct {
 	said   envelope.Code // the host's answer; "" where there was none
 	unsent bool          // it certainly did not leave: it is sent now, and no other try is begun
@@ -32,15 +32,15 @@ type lastTry struct {
 // try is one sending of an advice.
 type try struct {
 	send  func() (acquirer.Answer, error)
-	since time.Time // of the first one, or of a person's word to send it again
+	since time.Time // of the first one, or of a person's order to send it again
 	tries int       // since then, this one included
 	fresh bool      // nothing of it was ever sent
 }
 
 // advise sends one try of an advice. Without an answer by which it stands it is due again after a
-// wait that doubles with each try, and goes to a person when it was repeated for Config.RepeatFor,
-// or at once where the host says that repeating cannot help. An error is the ledger's; when ctx
-// ends it returns nil and the advice goes on at the next start.
+// wait that doubles with each try. It goes to a person after Config.RepeatFor, or at once where the
+// host says that repeating cannot help. An error is the ledger's; when ctx ends it returns nil and
+// the advice goes on at the next start.
 func (e *Engine) advise(ctx context.Context, p book.Payment, a advice) error {
 	t, err := a.intend(ctx, p, e.advices.last(p.Number))
 	if errors.Is(err, ErrUnavailable) {
@@ -51,8 +51,8 @@ func (e *Engine) advise(ctx context.Context, p book.Payment, a advice) error {
 	if err != nil || t == nil {
 		return ended(ctx, err)
 	}
-	// A crash from here on leaves a message that may have been taken: the next start repeats it
-	// under its trace.
+	// A crash from here on leaves a message that may have been taken: it is repeated under its
+	// trace.
 	answer, err := a.at.ask(ctx, t.send)
 	said, outcome := readAnswer(answer, err)
 	log := e.cfg.Logger.With("kind", a.what, "merchant", p.Merchant, "payment", p.ID, "tries", t.tries,

@@ -17,9 +17,8 @@ import (
 	"nightdrop/vault/internal/operator"
 )
 
-// answerLife is how old a file of the bank may be. A return for any reason comes within 60 days of
-// settlement and a breach of warranty is claimed within a year, by hand; what is older than this is
-// a file that was found again.
+// answerLife is how old a file of the bank may be. A return comes within 60 days of settlement, and
+// a breach of warranty is claimed within a year, by hand; an older file was found again.
 const answerLife = 180 * 24 * time.Hour
 
 // Import is what a file of the bank did.
@@ -37,25 +36,22 @@ type Import struct {
 	LeftCount int
 }
 
-// leave notes an entry that is not applied.
 func (i *Import) leave(l book.AnswerLeft) {
 	if i.LeftCount++; len(i.Left) < book.MaxAnswersLeft {
 		i.Left = append(i.Left, l)
 	}
 }
 
-// applied counts the answers that changed something.
 func (i *Import) applied() int { return i.Returns + i.Changes + i.Acknowledgements }
 
-// ImportAnswers takes what is ours of a file of the bank, of returns, notices of change and
-// acknowledgements, in one commit. Entries of others, and those that do not answer ours as they
+// ImportAnswers applies what is ours of a file of the bank (returns, notices of change and
+// acknowledgements) in one commit. Entries of others, and those that do not answer ours as they
 // should, are listed in the import and the log, and stop nothing. A file that its control records
-// do not prove is ErrAnswerFile, which names the record; one that is not from our bank or not for
-// us, or is too old, ErrOthersFile: nothing of either is applied, and the log has a finding. The
-// same file again does nothing but what could not be done before, and an answer that was told
-// before is counted. name is the file's, as the operator gave it, for the log, which keeps none
-// that loggable.FileName refuses. Without a bank it is ErrConflict. Other errors are r's or the
-// ledger's.
+// do not prove is [ErrAnswerFile], which names the record; one that is not from our bank, not for
+// us or too old is [ErrOthersFile]: nothing of either is applied, and the log has a finding. The
+// same file again applies only what could not be applied before. name is the operator's for the
+// file; the log keeps none that [loggable.FileName] refuses. Without a bank it is [ErrConflict].
+// Other errors are r's or the ledger's.
 func (e *Engine) ImportAnswers(ctx context.Context, name string, r io.Reader, actor operator.Actor) (Import, error) {
 	if name = filepath.Base(name); !loggable.FileName(name) {
 		name = ""
@@ -187,8 +183,8 @@ func (e *Engine) takeAnswer(tx *ledger.Tx, done *Import, item nacha.Item, actor 
 	return nil
 }
 
-// answerTo finds the entry that an item is about, and the event that it makes of it; none where it
-// was told before. A problem says why it is not to be applied.
+// answerTo looks up the entry that an item is about and returns the event that it makes of it, none
+// where it was reported before. A problem is why it is not applied.
 func answerTo(tx *ledger.Tx, item nacha.Item) (merchant string, body book.Body, problem string, err error) {
 	entry, found, err := tx.Entry(item.Trace)
 	if err != nil || !found {
@@ -229,7 +225,7 @@ func consequence(p book.Payment, item nacha.Item) (body book.Body, problem strin
 			return nil, fmt.Sprintf("the entry came back before, with %s, and comes back once; ask the bank which of the two it is", strings.TrimPrefix(string(p.Code), "ach-"))
 		}
 	case nacha.Change:
-		if p.MayNote(item.Code) { // one that an older log has was told to nobody
+		if p.MayNote(item.Code) { // older logs have some that were reported to nobody
 			return book.ChangeNotified{ID: p.ID, Code: item.Code, Told: true}, ""
 		}
 	case nacha.Acknowledgement:

@@ -15,11 +15,11 @@ const maxProbe = time.Minute
 
 // breaker stops new requests while the host takes messages and answers none, though it may answer
 // echo tests. It opens after a bound of messages in a row without an answer. While it is open,
-// captures and reversals go on being repeated, and from the oldest on one is sent before its time
-// to see whether the host is back; where there are none one request is, and now and then also where
-// there are, for a host that is asked about nothing but what it never answers would seem silent for
-// ever. The first answer to any message closes the breaker. Both stand in the log as findings, so
-// that a start goes on where a stop was. Its methods may be called concurrently.
+// captures and reversals go on being repeated; the oldest are sent early, one at a time, as probes.
+// Where there are none, and now and then also where there are, one request is the probe: a host
+// that never answers what it is asked would seem silent for ever. The first answer closes the
+// breaker. Both stand in the log as findings, so that a start goes on where a stop was. Its methods
+// may be called concurrently.
 type breaker struct {
 	bound int           // silences in a row that open it
 	first time.Duration // wait before the second probe, doubled after each up to maxProbe
@@ -49,13 +49,11 @@ func (b *breaker) turned() <-chan struct{} {
 	return b.turn
 }
 
-// notify closes turned.
 func (b *breaker) notify() {
 	close(b.turn)
 	b.turn = make(chan struct{})
 }
 
-// again has what was not admitted be asked for anew.
 func (b *breaker) again() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -102,8 +100,7 @@ func (b *breaker) answered(clock time.Time) (after, closes bool) {
 }
 
 // admits reports whether the request of the payment of this number may be sent: the breaker is
-// closed, or it is the one that probes. Without a place to be handled in now it is not made the
-// one.
+// closed, or it is the probe. Without a free slot (place) it does not become the probe.
 func (b *breaker) admits(number uint64, place bool) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -160,7 +157,7 @@ func (b *breaker) drain() []book.IntegrityFound {
 }
 
 // logSilence commits that the host was silent, or answers again, where that is not in the log yet.
-// A crash before it leaves that untold: the next start finds the breaker as the log has it.
+// After a crash before it the next start has the breaker as the log has it.
 func (e *Engine) logSilence(ctx context.Context) error {
 	untold := e.breaker.drain()
 	if len(untold) == 0 {
@@ -176,8 +173,7 @@ func (e *Engine) logSilence(ctx context.Context) error {
 	})
 }
 
-// watchHost looks after the breaker: it has what began and ended stand in the log, and a silent
-// host be probed.
+// watchHost logs what the breaker began and ended, and has a silent host probed.
 func (e *Engine) watchHost(ctx context.Context) error {
 	if err := e.logSilence(ctx); err != nil {
 		return err
@@ -208,6 +204,6 @@ func (e *Engine) resumeBreaker() error {
 	})
 }
 
-// Silent returns since when the host has taken messages and answered none, so that new requests
-// wait, and how many in a row it did not answer. The time is zero where requests are sent.
+// Silent returns since when the host has answered no message, so that new requests wait, and how
+// many in a row it did not answer. The time is zero where requests are sent.
 func (e *Engine) Silent() (since time.Time, messages int) { return e.breaker.state() }

@@ -10,7 +10,6 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// capture sends one try of a capture, which is an advice.
 func (e *Engine) capture(ctx context.Context, p book.Payment) error {
 	if p.Stage == book.StageReceived && e.cfg.Now().After(p.Until.Time) {
 		return ended(ctx, e.refuse(ctx, p, envelope.CodeLate))
@@ -27,9 +26,8 @@ func (e *Engine) capture(ctx context.Context, p book.Payment) error {
 		}})
 }
 
-// intendCapture commits the next try, and what was said to the one before. It is nil when there is
-// nothing to send: the capture's time has passed before its first try (and it is refused as late),
-// or it has its outcome.
+// intendCapture commits the next try, and the answer to the one before. It is nil when there is
+// nothing to send: the capture is late before its first try (and refused), or has its outcome.
 func (e *Engine) intendCapture(ctx context.Context, p book.Payment, last lastTry) (next *try, err error) {
 	err = e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		next = nil
@@ -88,8 +86,8 @@ func (e *Engine) traceAndBatch(tx *ledger.Tx, capture book.Payment, original acq
 	return trace, batch, err
 }
 
-// firstAnswer is the code that a capture's first try was answered with, "" where it was not; said
-// is what the newest was.
+// firstAnswer is the code that a capture's first try was answered with, "" without one; said is the
+// newest answer's.
 func firstAnswer(capture book.Payment, said envelope.Code) string {
 	first := capture.First
 	if capture.Tries == 1 && first == "" {

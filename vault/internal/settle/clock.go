@@ -11,9 +11,9 @@ import (
 	"nightdrop/vault/internal/operator"
 )
 
-// keepTime does what the clock asks for, whether the acquirer can be reached or not: results that
-// are due, payments whose time has passed, authorisations that expire, batches that close. It
-// returns when ctx ends, or with the ledger's error.
+// keepTime does what is due by the clock, whether the acquirer can be reached or not: results, late
+// payments, expired authorisations, closing batches. It returns when ctx ends, or with the ledger's
+// error.
 func (e *Engine) keepTime(ctx context.Context) error {
 	var swept time.Time
 	closing := closer{engine: e}
@@ -38,7 +38,6 @@ func (e *Engine) keepTime(ctx context.Context) error {
 	}
 }
 
-// sweep looks through the payments that wait.
 func (e *Engine) sweep(ctx context.Context, now time.Time) error {
 	waited := e.waited(now)
 	for _, w := range []waiting{
@@ -76,8 +75,7 @@ func overdue(tx *ledger.Tx, p book.Payment) (bool, error) {
 	return firstResult(tx, p, "timer")
 }
 
-// overdueVoid is overdue of the void that takes p back: the vault acts on it from when it was
-// taken.
+// overdueVoid is [overdue] of the void that takes p back, which counts from when it was accepted.
 func overdueVoid(tx *ledger.Tx, p book.Payment) (bool, error) {
 	void, found, err := tx.Payment(p.Merchant, p.Void)
 	if err != nil || !found {
@@ -89,9 +87,8 @@ func overdueVoid(tx *ledger.Tx, p book.Payment) (bool, error) {
 	return firstResult(tx, void, "timer")
 }
 
-// waited reports whether a payment that was received cannot be sent now and has waited too long
-// for that: since it came, or since the vault was started. One that can be sent is sent, however
-// long it has waited.
+// waited reports whether a received payment cannot be sent now and has waited too long, since it
+// came or since the vault started. One that can be sent is sent, however long it waited.
 func (e *Engine) waited(now time.Time) func(book.Payment) bool {
 	down := e.cfg.Acquirer.Ready() != nil
 	opened, _ := e.breaker.state()
@@ -105,8 +102,8 @@ func (e *Engine) waited(now time.Time) func(book.Payment) bool {
 	}
 }
 
-// late refuses a payment that waits and whose time has passed, or that has waited too long for a
-// host that answers, or for room. Nothing of it was sent.
+// late refuses a payment that waits and is late, or has waited too long for a host that answers or
+// for disk space. Nothing of it was sent.
 func (e *Engine) late(tx *ledger.Tx, p book.Payment, waited func(book.Payment) bool) (bool, error) {
 	switch {
 	case tx.Now().After(p.Until.Time):

@@ -15,12 +15,12 @@ import (
 // maxNamed is how many payments an error names.
 const maxNamed = 10
 
-// CloseBatch closes the open batches of a merchant, or of every merchant when merchant is empty, of
-// one method, or of both when method is empty: first no payment joins any of them any more, then
-// each waits until nothing of it is outstanding or unresolved, and is fixed with its control
-// totals. It returns the batches that it fixed, in order of their numbers; none is no error. One
-// that cannot be fixed does not stop the others, and a close that was interrupted is finished by
-// the next. Errors (joined): ErrNotFound, ErrConflict (naming the payments), or the ledger's.
+// CloseBatch closes the open batches of a merchant (of all when it is empty) and of one method (of
+// both when it is empty). First no payment joins any of them any more; then each waits until
+// nothing of it is outstanding or unresolved, and is fixed with its control totals. It returns the
+// batches that it fixed, in order of their numbers; none is no error. One that cannot be fixed does
+// not stop the others, and the next close finishes what was interrupted. Errors (joined):
+// [ErrNotFound], [ErrConflict] (naming the payments), or the ledger's.
 func (e *Engine) CloseBatch(ctx context.Context, merchant string, method book.Method, actor operator.Actor, progress operator.Progress) ([]book.Batch, error) {
 	return e.closeBatches(ctx, closing{merchant: merchant, method: method, actor: actor, patience: e.cfg.Patience, progress: progress})
 }
@@ -51,7 +51,6 @@ func busy() error {
 	return fmt.Errorf("another close or settlement is under way: %w", ErrConflict)
 }
 
-// merchantsOf reads one merchant, or all.
 func merchantsOf(tx *ledger.Tx, merchant string) (all []book.Merchant, err error) {
 	if merchant != "" {
 		m, found, err := tx.Merchant(merchant)
@@ -158,7 +157,7 @@ func batchOf(tx *ledger.Tx, number uint32) (book.Batch, error) {
 }
 
 // fix waits until nothing of a closing batch is outstanding or unresolved and closes it with its
-// control totals. For a person's word it does not wait.
+// control totals. It does not wait for a person's decision.
 func (e *Engine) fix(ctx context.Context, number uint32, patience time.Duration, actor operator.Actor) (book.Batch, error) {
 	var b book.Batch
 	_, err := until(ctx, patience, func() (done bool, err error) {
@@ -189,7 +188,6 @@ func (e *Engine) fix(ctx context.Context, number uint32, patience time.Duration,
 	return e.batch(number)
 }
 
-// count counts a batch's payments in a stage.
 func (e *Engine) count(b book.Batch, stage book.Stage) (n int64, err error) {
 	err = e.cfg.Ledger.View(func(tx *ledger.Tx) error {
 		n = 0
@@ -225,7 +223,7 @@ func (e *Engine) inFlight(b book.Batch) error {
 		b.ID(), b.Merchant, b.Outstanding, b.Unresolved, strings.Join(names, ", "), ErrConflict)
 }
 
-// until asks done every few milliseconds until it says so, fails, ctx ends, or patience is over
+// until calls done every few milliseconds until it is true or fails, ctx ends, or patience is over
 // (then it returns false).
 func until(ctx context.Context, patience time.Duration, done func() (bool, error)) (bool, error) {
 	for deadline := time.Now().Add(patience); ; {

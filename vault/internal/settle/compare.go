@@ -64,11 +64,11 @@ type Comparison struct {
 	Sums        []book.Total // of the listing, by currency, sorted
 }
 
-// Compare holds a card batch against the acquirer's listing of it: CSV with the header
+// Compare compares a card batch with the acquirer's listing of it: CSV with the header
 // rrn,stan,terminal,kind,amount,currency and a line for each payment that stands there; currencies
 // are letters or numbers. It changes nothing. Differences are in the order of the listing, then of
-// our payments. Errors: ErrNotFound, ErrConflict (a bank batch), ErrListing (naming the line), r's
-// or the ledger's.
+// our payments. Errors: [ErrNotFound], [ErrConflict] (a bank batch), [ErrListing] (naming the
+// line), r's or the ledger's.
 func (e *Engine) Compare(ctx context.Context, batch uint32, listing io.Reader) (Comparison, error) {
 	b, err := e.batch(batch)
 	if err != nil {
@@ -129,7 +129,7 @@ func inLetters(listing []listingLine, b book.Batch) {
 	}
 }
 
-// same compares two lines. Currencies are held together by their numbers: a successor may have its
+// same compares two lines. Currencies are compared by number: a successor may have its
 // predecessor's (XCG, once ANG).
 func same(a, b Listed) bool {
 	a.Currency, b.Currency = inNumber(a.Currency), inNumber(b.Currency)
@@ -151,12 +151,11 @@ func order(d Difference) int {
 	return d.Line
 }
 
-// atAcquirer are the stages of payments that stand at the acquirer, and then those of which only
-// what a person said to stand there does.
+// atAcquirer are the stages of payments that stand at the acquirer, and those in which a payment
+// stands there only if a person said so.
 var atAcquirer = []book.Stage{book.StageApproved, book.StageCaptured, book.StageSettled,
 	book.StageReversed, book.StageVoided, book.StageDeclined}
 
-// sums are a listing's totals by currency, sorted.
 func sums(listing []listingLine) (totals []book.Total) {
 	var b book.Batch
 	for _, l := range listing {

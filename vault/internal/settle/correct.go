@@ -11,11 +11,11 @@ import (
 	"nightdrop/vault/internal/operator"
 )
 
-// Correct takes a person's word against what a person said of a payment before: as is one of
-// book.Payment.Corrections. Before the payment's batch is closed the payment moves, and what stands
-// at the host though its merchant was told otherwise is reversed there; afterwards the batch gets
-// an adjustment line, unless reverse orders that it is reversed all the same. reason is as in
-// Resolve. Errors: ErrReason, ErrNotFound, ErrConflict (naming what may be said of the payment), or
+// Correct applies a person's correction of what a person said of a payment before: as is one of
+// [book.Payment.Corrections]. Before the payment's batch is closed the payment moves, and what
+// stands at the host though its merchant was told otherwise is reversed there; afterwards the batch
+// gets an adjustment line, unless reverse orders the reversal all the same. reason is as in
+// [Engine.Resolve]. Errors: [ErrReason], [ErrNotFound], [ErrConflict] (naming what may be said), or
 // the ledger's.
 func (e *Engine) Correct(ctx context.Context, merchant, id string, as envelope.Status, reverse bool, reason string, actor operator.Actor) error {
 	return e.decide(ctx, merchant, id, reason, actor, func(tx *ledger.Tx, p book.Payment) (book.Body, error) {
@@ -23,7 +23,7 @@ func (e *Engine) Correct(ctx context.Context, merchant, id string, as envelope.S
 	})
 }
 
-// mayCorrect returns why a correction cannot be taken, and what can be done instead.
+// mayCorrect returns why a correction is refused, and what can be done instead.
 func mayCorrect(tx *ledger.Tx, p book.Payment, as envelope.Status, reverse bool) error {
 	may, err := Corrections(tx, p)
 	if err != nil {
@@ -64,8 +64,8 @@ func mayCorrect(tx *ledger.Tx, p book.Payment, as envelope.Status, reverse bool)
 	return nil
 }
 
-// Corrections lists what a person may say of a payment in correction of an earlier word; none where
-// nobody said anything.
+// Corrections lists how a person may correct what a person said of a payment; none where nobody
+// said anything.
 func Corrections(tx *ledger.Tx, p book.Payment) ([]envelope.Status, error) {
 	var void book.Payment
 	if p.Void != "" {

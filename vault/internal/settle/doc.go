@@ -11,9 +11,9 @@
 // day, and then a person decides (Resolve, Resend). New requests wait while the host answers
 // nothing (breaker).
 //
-// A file for the bank is treated alike: its name, its entries' trace numbers and its digest are
-// committed before it appears in the outbox, whole, and the same entries always give the same
-// bytes. So a file appears once, as it stands in the log, or not at all.
+// A file for the bank is treated alike: its name, trace numbers and digest are committed before it
+// appears whole in the outbox, and the same entries always give the same bytes. So it appears once,
+// as it stands in the log, or not at all.
 //
 //	Run        lanes of requests, captures and reversals (lane.go, request.go, capture.go, reversal.go); what the clock asks for (clock.go)
 //	            what is repeated (advice.go, timetable.go), and a host that is silent (observe.go, breaker.go)

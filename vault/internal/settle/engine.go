@@ -37,13 +37,12 @@ type Accounts interface {
 type Bank struct {
 	Sender   nacha.Bank     // who sends files to whom
 	Calendar nacha.Calendar // which day a file is of, and when its money moves
-	// directory where files appear, whole, under their names; no file there is ever overwritten or
-	// deleted
+	// directory where files appear, whole, under their names; none is ever overwritten or deleted
 	Outbox string
 	Disk   Disk // nil: nacha.Disk
 
-	// AnswersFrom and AnswersTo are further numbers by which the bank calls itself and us in its
-	// files: immediate origins and destinations, beside Sender's immediate destination and origin.
+	// AnswersFrom and AnswersTo are further numbers by which the bank names itself and us:
+	// immediate origins and destinations of its files, beside Sender's.
 	AnswersFrom, AnswersTo []string
 }
 
@@ -63,8 +62,7 @@ type Config struct {
 	Acquirer acquirer.Acquirer
 	// where the log must be durable before anything is sent; nil: nothing is waited for
 	Journal Journal
-	// nil while new requests may be begun, else why they wait; cheap, for it is asked often; may be
-	// nil
+	// nil while new requests may be begun, else why they wait; called often; may be nil
 	Room func() error
 	Bank *Bank // nil: bank batches cannot be settled
 	// what card batches are agreed with the acquirer by; "": ByTotals
@@ -81,11 +79,9 @@ type Config struct {
 	// from the first try of a reversal or capture to the last, after which a person decides; 0: 24
 	// h
 	RepeatFor time.Duration
-	// messages in a row without an answer after which no new request is sent until one is answered;
-	// 0: 10
+	// messages in a row without an answer, after which no new request is sent until one is; 0: 10
 	Silences int
-	// how long an order may wait for a line, or for a host that is silent, before it is refused; 0:
-	// 1 h
+	// how long an order waits for a line or a silent host before it is refused; 0: 1 h
 	OrderWait time.Duration
 	// how long a stop waits for answers that are outstanding; 0: 10 s
 	Drain time.Duration
@@ -101,13 +97,11 @@ const (
 	// or for its answer, before its payment's first result is given as unknown. It is due within an
 	// hour of acting on the envelope (specification 4).
 	unsentLimit = 30 * time.Minute
-	// traceWait is how long a payment waits before it is tried again when the day's trace numbers
-	// are used up.
+	// traceWait is how long a payment waits when the day's trace numbers are used up.
 	traceWait = time.Minute
-	// linePoll is how often a line that is down is looked at.
+	// linePoll is how often a line that is down is checked.
 	linePoll = 100 * time.Millisecond
-	// sweepEvery is how often payments that wait are looked through for those whose time has
-	// passed.
+	// sweepEvery is how often waiting payments are searched for late ones.
 	sweepEvery = time.Minute
 )
 
@@ -164,9 +158,9 @@ func orDefault[N int | time.Duration](n, standard N) N {
 }
 
 // Run recovers, unless Recover did, then sends, captures, reverses, expires and closes until ctx
-// ends; it then starts nothing more, waits up to Config.Drain for the answers that are outstanding,
-// and commits what is still open as unknown. It returns nil after a stop, and otherwise the
-// ledger's error: what was outstanding is then recovered by the next start.
+// ends. It then starts nothing more, waits up to Config.Drain for outstanding answers, and commits
+// what is still open as unknown. It returns nil after a stop, and otherwise the ledger's error:
+// what was outstanding is recovered by the next start.
 func (e *Engine) Run(ctx context.Context) error {
 	if err := e.Recover(ctx); err != nil {
 		return ended(ctx, err)

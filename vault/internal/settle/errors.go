@@ -21,17 +21,16 @@ var (
 	// ErrAnswerFile is returned when the control records of a file of the bank do not prove it:
 	// nothing of it was applied, and the log has a finding.
 	ErrAnswerFile = errors.New("nothing of the file was applied; keep it as it is, and ask the bank for a correct one")
-	// ErrOthersFile is returned when a file of a bank is sound and not for here, or found again
-	// after long: as of ErrAnswerFile.
+	// ErrOthersFile is returned when a bank's file is sound but not for us, or too old: nothing of
+	// it was applied, and the log has a finding.
 	ErrOthersFile = errors.New("nothing of the file was applied; keep it as it is, and find out whose it is")
-	// ErrListing is returned when an acquirer's listing is not as it should be. Nothing was
-	// compared.
+	// ErrListing is returned when an acquirer's listing is malformed. Nothing was compared.
 	ErrListing = errors.New("the listing is refused whole; ask the acquirer for a correct one")
 	// ErrReturn is returned when a person records a return that no bank makes, or without what
 	// proves it.
 	ErrReturn = errors.New("a return is recorded with its code, ach-R01 to ach-R60 or ach-R78 to ach-R99, and the SHA-256 of what proves it")
-	// ErrRefused is returned when the acquirer's host answers that it does not compare totals.
-	// Asking again does not help.
+	// ErrRefused is returned when the acquirer's host does not compare totals; asking again is
+	// useless.
 	ErrRefused = errors.New("the acquirer's host refuses to compare totals")
 	// ErrReason is returned when a person's reason cannot be kept.
 	ErrReason = errors.New("a reason is 1 to 200 printable ASCII characters, without anything that could be a card number")

@@ -41,8 +41,8 @@ func (f *filing) load(name string) error {
 }
 
 // make takes a file from where it stands to settled batches. Every step is durable before the next
-// one begins, and does nothing where it was done before: whatever interrupts a file, the next run
-// makes it by the same steps, from the first one on.
+// begins, and does nothing where it was done before: the next run repeats an interrupted one from
+// the first step on.
 func (f *filing) make(ctx context.Context) error {
 	if err := f.number(ctx); err != nil {
 		return err
@@ -87,7 +87,6 @@ func (f *filing) make(ctx context.Context) error {
 	return f.settle(ctx)
 }
 
-// number gives the entries of the file's batches their trace numbers.
 func (f *filing) number(ctx context.Context) error {
 	if f.file.Stage != book.FileNamed {
 		return nil
@@ -110,7 +109,6 @@ func (f *filing) number(ctx context.Context) error {
 	return nil
 }
 
-// intent gives an entry its trace number.
 func (f *filing) intent(tx *ledger.Tx, merchant, id string) (body book.EntryIntended, err error) {
 	v, err := tx.Vault()
 	if err != nil {
@@ -154,7 +152,6 @@ func (f *filing) stage(ctx context.Context) (left []leftOut, err error) {
 	return f.write(ctx)
 }
 
-// refuse ends the entries that were left out.
 func (f *filing) refuse(ctx context.Context, left []leftOut) error {
 	if f.file.Stage != book.FileNamed {
 		return fmt.Errorf("%d accounts, the first of payment %s/%s, cannot be opened any more, so the file cannot be made again. Its digest %s is in the log: "+
@@ -185,9 +182,8 @@ func (f *filing) fix(ctx context.Context) error {
 	return f.load(f.file.Name)
 }
 
-// appear gives the staged file its name, which may have been done before, once all that is
-// committed is in the journal: whoever restores the vault from there is to know what the bank may
-// have.
+// appear gives the staged file its name, unless it has it, once all that is committed is in the
+// journal: whoever restores the vault from there must know what the bank may have.
 func (f *filing) appear(ctx context.Context) error {
 	if len(f.sections) == 0 {
 		return nil
@@ -212,7 +208,6 @@ func (f *filing) out(ctx context.Context) error {
 	return f.commit(context.WithoutCancel(ctx), "", book.FileWritten{Name: f.file.Name})
 }
 
-// settle marks the payments of the file's batches settled.
 func (f *filing) settle(ctx context.Context) error {
 	for _, number := range f.file.Batches {
 		b, err := f.engine.batch(number)
@@ -226,8 +221,8 @@ func (f *filing) settle(ctx context.Context) error {
 	return nil
 }
 
-// settleEntries settles bank batches: it takes files that were begun up again, and makes new ones
-// of the other batches.
+// settleEntries settles bank batches: it finishes files that were begun, and makes new ones of the
+// other batches.
 func (s *settlement) settleEntries(ctx context.Context, batches []book.Batch) error {
 	var failures []error
 	var begun []string
@@ -287,7 +282,6 @@ func (s *settlement) begin(ctx context.Context, batches []book.Batch) (names []s
 	return names, errors.Join(failures...)
 }
 
-// bankReady reports whether files can be made.
 func (e *Engine) bankReady() error {
 	if e.cfg.Bank == nil {
 		return fmt.Errorf("there are bank entries to settle, and no bank is configured: say in the vault's settings who sends files to whom: %w", ErrConflict)
@@ -295,7 +289,6 @@ func (e *Engine) bankReady() error {
 	return nil
 }
 
-// fits reports whether a file can hold a batch at all.
 func (e *Engine) fits(b book.Batch) error {
 	debits, credits := b.Sums()
 	if debits > book.MaxFileAmount || credits > book.MaxFileAmount || b.Count() > book.MaxFileEntries {
@@ -329,8 +322,7 @@ func inFiles(batches []book.Batch) (files [][]uint32) {
 	return files
 }
 
-// beginFile commits a file's name, days and batches. What it is called and dated stays as it is,
-// however often it has to be written.
+// beginFile commits a file's name, days and batches, which stay however often it is written.
 func (s *settlement) beginFile(ctx context.Context, numbers []uint32) (name string, err error) {
 	bank := s.engine.cfg.Bank
 	err = s.engine.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
@@ -358,11 +350,11 @@ func (s *settlement) beginFile(ctx context.Context, numbers []uint32) (name stri
 	return name, err
 }
 
-// FileAgain puts a settlement file that was out into the outbox once more, byte for byte, on a
-// person's word that the bank has not got it: an outbox's disk may lose what was in it. It fails
-// with ErrConflict where the file is there already, or is not out, or cannot be made as it was: the
-// log's digest must come out. Accounts are kept for a week; after that there is no file any more. A
-// crash leaves it staged, and the next call goes on.
+// FileAgain puts a settlement file that was out into the outbox once more, byte for byte, when a
+// person says that the bank has not got it: a disk may lose what was in it. It fails with
+// [ErrConflict] where the file is there, is not out, or cannot be made as it was: the log's digest
+// must come out, and accounts are kept for a week only. A crash leaves it staged, and the next call
+// goes on.
 func (e *Engine) FileAgain(ctx context.Context, name string, actor operator.Actor) (book.File, error) {
 	if !e.operation.TryLock() {
 		return book.File{}, busy()

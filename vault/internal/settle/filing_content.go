@@ -52,7 +52,7 @@ type section struct {
 	ids      []string // of its payments, in the order of their trace numbers
 }
 
-// read reads which entries the file holds; of each its id is kept, and nothing else.
+// read reads which entries the file holds, keeping only their ids.
 func (f *filing) read() error {
 	f.sections = nil
 	err := f.engine.cfg.Ledger.View(func(tx *ledger.Tx) error {
@@ -80,8 +80,8 @@ func (f *filing) read() error {
 	return err
 }
 
-// entriesOf calls fn for a batch's entries in a file, in the order of their numbers: of a file that
-// is out, whatever became of them since.
+// entriesOf calls fn for a batch's entries in a file, in the order of their numbers; of a file that
+// is out for all of them, whatever became of them since.
 func entriesOf(tx *ledger.Tx, f book.File, b book.Batch, fn func(book.Payment) error) error {
 	if f.Stage != book.FileOut {
 		return tx.Payments(ledger.Query{Merchant: b.Merchant, Stage: book.StageFiling, Batch: b.Number}, fn)
@@ -160,8 +160,8 @@ type leftOut struct {
 	code         envelope.Code
 }
 
-// write stages the file, and returns the entries that cannot be in it: then nothing is staged.
-// Where its digest is in the log, it must come to that.
+// write stages the file, or returns the entries that cannot be in it: then nothing is staged. It
+// must have the digest in the log, where there is one.
 func (f *filing) write(ctx context.Context) (left []leftOut, err error) {
 	bank := f.engine.cfg.Bank
 	out, err := bank.Disk.Stage(bank.Outbox, f.file.Name)
@@ -214,8 +214,8 @@ func (f *filing) writeTo(ctx context.Context, out io.Writer) (left []leftOut, er
 	return left, err
 }
 
-// writeSome writes a few entries, and returns those whose account does not open or that were
-// overtaken.
+// writeSome writes a few entries, and returns those that were overtaken or whose account does not
+// open.
 func (f *filing) writeSome(file *nacha.Writer, merchant string, ids []string) (left []leftOut, err error) {
 	entries, err := f.entries(merchant, ids)
 	if err != nil {
@@ -285,10 +285,9 @@ func (f *filing) entries(merchant string, ids []string) (entries []entry, err er
 	return entries, err
 }
 
-// overtaken reports whether what came since p was accepted forbids to send it to the bank: its
-// account was blocked, is to be corrected first, or is no longer the one it is for, the sale that
-// it refunds came back, so that the account would be paid twice, or its merchant was suspended and
-// would pay out.
+// overtaken reports whether what came since p was accepted forbids sending it to the bank: its
+// account was blocked, awaits a correction or is another one by now; the sale that it refunds came
+// back, so that the account would be paid twice; or its merchant was suspended and would pay out.
 func overtaken(tx *ledger.Tx, p book.Payment) (envelope.Code, error) {
 	_, blocked, err := tx.Block(p.Merchant, p.Fingerprint)
 	if err != nil || blocked {
@@ -318,9 +317,8 @@ func overtaken(tx *ledger.Tx, p book.Payment) (envelope.Code, error) {
 	return envelope.CodeOK, nil
 }
 
-// asUpdated returns the account with which a sale or payout goes out whose stored account was
-// replaced since it was accepted. A refund does not follow: it goes to the account that paid, and
-// to no other.
+// asUpdated returns the account for a sale or payout whose stored account was replaced since it was
+// accepted. A refund goes only to the account that paid.
 func asUpdated(tx *ledger.Tx, merchant string, body *book.EntryIntended) error {
 	p, _, err := tx.Payment(merchant, body.ID)
 	if err != nil || p.Token == "" || p.Operation == envelope.OpRefund {
@@ -333,8 +331,7 @@ func asUpdated(tx *ledger.Tx, merchant string, body *book.EntryIntended) error {
 	return err
 }
 
-// open opens the entries' accounts on every processor. An error says nothing about an account: the
-// key ring is locked.
+// open opens the entries' accounts on every processor. An error means that the key ring is locked.
 func (f *filing) open(entries []entry) error {
 	var workers errgroup.Group
 	workers.SetLimit(runtime.GOMAXPROCS(0))
@@ -371,8 +368,8 @@ func (b *Bank) vacant(name string) error {
 	return fmt.Errorf("%s: %w", name, ErrFileThere)
 }
 
-// outboxFault adds to an error of the outbox what to do about it. What the system calls it is text
-// only, so that a missing directory is no missing batch.
+// outboxFault adds to an error of the outbox what to do about it. The system's error becomes text,
+// so that a missing directory is no missing batch.
 func outboxFault(err error) error {
 	return fmt.Errorf("the bank's outbox cannot be used: %s; see that it is there, that the vault may write into it and that it is not full, then settle again: %w",
 		err.Error(), ErrUnavailable)
@@ -389,10 +386,9 @@ func ofOutbox(err error) error {
 }
 
 // there reports whether a file whose digest is in the log is in the outbox, or staged there. It was
-// staged before its digest was logged, and what was staged goes only when the file appears: where
-// there is neither, somebody may have taken the file to the bank, and made once more it could move
-// its money twice. Then it is ErrConflict, until a person leaves something else staged: its word
-// that the bank has not got it.
+// staged before its digest was logged, and is unstaged only when it appears: where there is
+// neither, somebody may have taken it to the bank, and another could move its money twice. Then it
+// is [ErrConflict], until a person stages something else, which says that the bank has not got it.
 func (b *Bank) there(f book.File) (bool, error) {
 	switch digest, err := b.Disk.Digest(b.Outbox, f.Name); {
 	// a crash came between its name and its content, which is staged

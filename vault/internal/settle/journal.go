@@ -19,12 +19,12 @@ type Journal interface {
 	Durable(ctx context.Context, size int64) error
 }
 
-// journalTurn bounds one wait for the journal: after it a message counts as not sent, and whether
-// it is still to be sent is asked anew.
+// journalTurn bounds one wait for the journal: after it a message counts as not sent, and is
+// reconsidered.
 const journalTurn = time.Second
 
-// logged waits until all that is committed now is durable in the journal, and returns nil, or what
-// the journal says when ctx ends before.
+// logged waits until all that is committed now is durable in the journal; when ctx ends before, it
+// returns the journal's error.
 func (e *Engine) logged(ctx context.Context) error {
 	if e.cfg.Journal == nil {
 		return nil
@@ -61,14 +61,13 @@ func (e *Engine) turn(ctx context.Context) error {
 }
 
 // sender sends to the host. A message leaves when its intent is durable in the journal, so that
-// whoever restores the vault from there knows of everything that may have left, and when a place at
-// the host is free, which it does not take before.
+// whoever restores the vault from there knows of everything that may have left, and then waits for
+// a slot at the host.
 type sender struct {
 	slots
 	logged func(ctx context.Context) error
 }
 
-// ask sends a message and waits for its answer.
 func (d sender) ask(ctx context.Context, send func() (acquirer.Answer, error)) (acquirer.Answer, error) {
 	if err := d.logged(ctx); err != nil {
 		return acquirer.Answer{}, err

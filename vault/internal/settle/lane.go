@@ -12,14 +12,14 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// ahead is how many payments are handled for each that may wait for the host: while those wait,
-// others have their intents and their answers made durable, in commits that they share.
+// ahead is how many payments are handled for each that may wait for the host: the others have their
+// intents and answers made durable meanwhile, in shared commits.
 const ahead = 4
 
 // slots are as many as there may be at once.
 type slots chan struct{}
 
-// ask sends a message when there is a place at the host, and waits for its answer. When ctx ends
+// ask sends a message when there is a slot at the host, and waits for its answer. When ctx ends
 // before, it was not sent.
 func (p slots) ask(ctx context.Context, send func() (acquirer.Answer, error)) (acquirer.Answer, error) {
 	select {
@@ -38,29 +38,27 @@ type lane struct {
 	stages []book.Stage
 	// which are handled beside the others, as many at once, and never make them wait; nil: none
 	aside func(p book.Payment) bool
-	// which may be begun now, where there is a place or not; nil: all
+	// which may be begun now, with a slot (place) or without; nil: all
 	admits func(p book.Payment, place bool) bool
 	handle func(ctx context.Context, p book.Payment) error
-	// follows says that the lane takes payments over from another, which may not be done with them
-	// when they come.
+	// follows: the lane takes payments over from another, which may still handle them when they
+	// come.
 	follows bool
 	gate    func(ctx context.Context) error // waits until the acquirer can be reached
 
 	slots, beside slots // taken by the payments being handled, and by those aside
-	// Payments that were not admitted, by number: they are not read again until something may have
-	// changed that.
+	// payments that were not admitted, by number; not read again until that may have changed
 	refused map[uint64]bool
 	// when the first of those that wait is due, as of the last look; zero: none is
 	due    time.Time
 	passed int // how many that look passed over
 }
 
-// skipCost is how much longer a look at what waits is put off for each payment that the last one
-// passed over: however many are repeated, looking takes little of the processor's time.
+// skipCost puts the next look off by so much for each payment that the last one passed over:
+// however many are repeated, looking costs little processor time.
 const skipCost = 10 * time.Microsecond
 
-// run takes payments until dispatch ends, and returns when all that it began are handled; handlers
-// run under work.
+// run handles payments under work until dispatch ends, and returns when all that it began are done.
 func (l *lane) run(dispatch, work context.Context) error {
 	l.refused = map[uint64]bool{}
 	l.slots, l.beside = make(slots, ahead*l.engine.cfg.Outstanding), make(slots, ahead*l.engine.cfg.Outstanding)
@@ -91,8 +89,7 @@ func (l *lane) run(dispatch, work context.Context) error {
 	return errors.Join(handlers.Wait(), failure)
 }
 
-// wait returns when there may be something to do: after a commit, when something is due, at the
-// latest after a second.
+// wait returns after a commit, when something is due, or after a second.
 func (l *lane) wait(ctx context.Context, committed, sooner, turned <-chan struct{}) {
 	longest := time.Second
 	if !l.due.IsZero() {
@@ -142,12 +139,11 @@ func (l *lane) round(dispatch, work context.Context, handlers *errgroup.Group) (
 	return began, nil
 }
 
-// slotWait bounds a wait for a slot: those aside are not looked for meanwhile, and requests that
-// must not leave while the host is silent keep their slots for long.
+// slotWait bounds a wait for a slot: those aside wait meanwhile, and requests keep their slots for
+// long while the host is silent.
 const slotWait = time.Second
 
-// slot waits for a slot to handle p in, though not for long; those aside get one only if it is
-// free.
+// slot waits briefly for a slot to handle p in; those aside get one only if it is free.
 func (l *lane) slot(ctx context.Context, p book.Payment) (granted slots, ok bool) {
 	if l.isAside(p) {
 		select {

@@ -9,8 +9,7 @@ import (
 	"nightdrop/vault/internal/acquirer"
 )
 
-// observed is the acquirer as the engine has it: it sees which messages are answered, and which are
-// under way.
+// observed is an acquirer that notes which messages are answered, and which are under way.
 type observed struct {
 	acquirer.Acquirer
 	engine *Engine
@@ -45,7 +44,7 @@ func seen[M, A any](ctx context.Context, o observed, send func(context.Context, 
 	return answer, err
 }
 
-// saw notes whether a message was answered. What was broken off, or did not leave, says nothing
+// saw notes whether a message was answered. One that was cut short or did not leave says nothing
 // about the host; an answer that does not fit is none.
 func (o observed) saw(ctx context.Context, sent time.Time, err error) {
 	e := o.engine
@@ -66,8 +65,8 @@ func (o observed) saw(ctx context.Context, sent time.Time, err error) {
 	}
 }
 
-// traces are numbers that messages bear which are of no payment and wait for their answer:
-// reconciliations. What a crash cuts short waits no more.
+// traces are numbers of reconciliations, which are of no payment, that wait for an answer. What a
+// crash cuts short waits no more.
 type traces struct {
 	mu   sync.Mutex
 	held map[terminalTrace]int
@@ -96,7 +95,6 @@ func (t *traces) add(key terminalTrace, by int) {
 	}
 }
 
-// holds reports whether the number is held.
 func (t *traces) holds(terminal string, stan uint32) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -11,8 +11,8 @@ import (
 	"nightdrop/vault/internal/loggable"
 )
 
-// maxOddities is how many findings an hour a host that misbehaves can put into the log; further
-// ones are counted, and reported with the next.
+// maxOddities bounds a misbehaving host's findings in the log, an hour; further ones are counted,
+// and reported with the next.
 const maxOddities = 60
 
 // oddities counts what was reported in the hour that began at since.
@@ -23,9 +23,9 @@ type oddities struct {
 	silent int // not reported since the last one that was
 }
 
-// Odd puts into the log that the acquirer's host sent what it should not have: a finding, at most
-// 60 an hour. kind and detail are for a person; a detail in which an account number could stand is
-// left out. What cannot be committed is logged.
+// Odd commits a finding that the acquirer's host sent what it should not have, at most 60 an hour.
+// kind and detail are for a person; a detail in which an account number could stand is left out.
+// What cannot be committed is logged.
 func (e *Engine) Odd(kind, detail string) {
 	silent, report := e.odd.admit(e.cfg.Now())
 	if !report {
@@ -47,7 +47,7 @@ func (e *Engine) Odd(kind, detail string) {
 	}
 }
 
-// take reports whether there is room for another finding, and how many had none.
+// admit reports whether there is room for another finding, and how many had none.
 func (o *oddities) admit(now time.Time) (silent int, report bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

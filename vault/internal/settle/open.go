@@ -22,8 +22,8 @@ type source struct {
 
 func (s source) none() bool { return s.id == "" && s.token == "" }
 
-// sourceOf finds the account of a payment: its own part, its token, or those of the payment that it
-// refunds. It gives the zero source where none is left.
+// sourceOf returns the account of a payment: its own part, its token, or those of the payment that
+// it refunds; the zero source where none is left.
 func sourceOf(tx *ledger.Tx, p book.Payment) (source, error) {
 	own, err := sourceAt(tx, p)
 	if err != nil || !own.none() || p.Operation != envelope.OpRefund {
@@ -54,8 +54,8 @@ func sourceAt(tx *ledger.Tx, p book.Payment) (source, error) {
 	return source{merchant: p.Merchant, token: p.Token, stored: stored}, nil
 }
 
-// openSource opens and parses an account, which the caller clears. A code other than ok says why
-// there is none to be had; an error says nothing about the account: the key ring is locked.
+// openSource opens and parses an account, which the caller clears. A code other than ok is why
+// there is none; an error means that the key ring is locked.
 func (e *Engine) openSource(s source) (*account.Account, envelope.Code, error) {
 	if s.none() {
 		return nil, envelope.CodeAccountGone, nil
@@ -99,8 +99,8 @@ func (e *Engine) openPart(merchant, id string, name envelope.PartName, part enve
 }
 
 // openCard opens and checks the card of a request, and the code where it has one. A refusal other
-// than ok ends the payment; an error is the ledger's or the key ring's. A refund that the host
-// makes by reference has no card unless its envelope brought one.
+// than ok ends the payment; an error is the ledger's or the key ring's. A refund by reference has
+// no card unless its envelope brought one.
 func (e *Engine) openCard(p book.Payment) (card *account.Account, code *account.Code, refusal envelope.Code, err error) {
 	for range maxChanges {
 		var from source
@@ -133,7 +133,7 @@ func (e *Engine) openCard(p book.Payment) (card *account.Account, code *account.
 // maxChanges bounds how often a stored account is read again because it changed meanwhile.
 const maxChanges = 3
 
-// sources reads where a request's account is, and its sealed code; a code that is gone is the zero
+// sources reads where a request's account and sealed code are; a code that is gone is the zero
 // part.
 func (e *Engine) sources(p book.Payment) (from source, code envelope.Part, err error) {
 	err = e.cfg.Ledger.View(func(tx *ledger.Tx) error {
@@ -156,8 +156,8 @@ func (e *Engine) changed(s source) (changed bool) {
 	return err == nil && changed
 }
 
-// check checks that an opened card has not expired while it waited or was stored, and opens its
-// code. By nothing else that may change: what intake took is sent.
+// check checks that a card has not expired since intake, and opens its code. Nothing else is
+// checked again: what intake took is sent.
 func (e *Engine) check(p book.Payment, card *account.Account, sealed envelope.Part) (*account.Code, envelope.Code, error) {
 	if card.Card == nil {
 		return nil, envelope.CodeBadAccount, nil

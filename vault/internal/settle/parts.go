@@ -10,13 +10,13 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// partLife is how long after its arrival a part can be opened at the most: as long as a day key
-// lives (specification 5).
+// partLife bounds how long after its arrival a part can be opened: the life of a day key
+// (specification 5).
 const partLife = 168 * time.Hour
 
-// DropParts deletes what is kept of accounts although it cannot be opened any more: parts sealed to
-// keys that were destroyed, and those that are older than any key. A payment that still waits for
-// its account keeps it, so that it is refused for the right reason. It may be repeated at any time.
+// DropParts deletes what is kept of accounts that cannot be opened any more: parts sealed to
+// destroyed keys, or older than any key. A payment that waits for its account keeps it, and is
+// refused for the right reason. It may be repeated at any time.
 func (e *Engine) DropParts(ctx context.Context, keys []envelope.KeyName) error {
 	oldest := e.cfg.Now().Add(-partLife)
 	var dead []book.Key

@@ -11,8 +11,7 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// reconcileTries is how often a reconciliation that gets no answer is asked again; it moves no
-// money.
+// reconcileTries is how often an unanswered reconciliation is asked; it moves no money.
 const reconcileTries = 3
 
 // reconcile has the acquirer confirm the totals of each currency that it has not confirmed yet.
@@ -37,7 +36,6 @@ func (s *settlement) reconcile(ctx context.Context, b book.Batch) error {
 	return errors.Join(differing...)
 }
 
-// inWords describes a total.
 func inWords(t book.Total) string {
 	text := fmt.Sprintf("%s: %d payments of %d minor units", t.Currency, t.Count, t.Amount)
 	if t.Credits != 0 || t.CreditAmount != 0 {
@@ -54,8 +52,7 @@ func hostWords(t book.Total) string {
 	return inWords(t)
 }
 
-// ask commits the reconciliation's trace, sends it, and returns the host's totals in the same form
-// as ours.
+// ask commits the reconciliation's trace, sends it, and returns the host's totals in our form.
 func (s *settlement) ask(ctx context.Context, b book.Batch, ours book.Total) (book.Total, error) {
 	e := s.engine
 	var failure error
@@ -71,8 +68,7 @@ func (s *settlement) ask(ctx context.Context, b book.Batch, ours book.Total) (bo
 		if err != nil {
 			return book.Total{}, err
 		}
-		// A crash here leaves a question without its answer: the next run asks again under a new
-		// trace.
+		// A crash here leaves an unanswered question: the next run asks again under a new trace.
 		answer, err := e.cfg.Acquirer.Reconcile(ctx, acquirer.Totals{Trace: onWire(trace), Batch: b.Number, Currency: ours.Currency,
 			Debits:  acquirer.Count{Number: int(ours.Count), Amount: ours.Amount},
 			Credits: acquirer.Count{Number: int(ours.Credits), Amount: ours.CreditAmount}})
@@ -100,8 +96,8 @@ func refusal(refused *acquirer.RefusedError) error {
 		"\"none\" under [acquirer] in vault.toml, and start the vault anew: %w", refused.Code, ErrRefused)
 }
 
-// hostTotal is what stands at the host. A host that disagrees while its figures are equal to ours
-// is taken at its word: its total is then given as nothing, so that it differs.
+// hostTotal is what stands at the host. A host that disagrees with figures equal to ours is
+// believed: its total is then nothing, so that it differs.
 func hostTotal(answer acquirer.Reconciliation, ours book.Total) book.Total {
 	if answer.Untold && answer.Agreed {
 		return ours

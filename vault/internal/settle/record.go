@@ -12,11 +12,12 @@ import (
 	"nightdrop/vault/internal/operator"
 )
 
-// RecordReturn takes a person's word that the bank returned an entry, reported otherwise than in a
-// file that could be taken. code is ach-RNN, none of R61 to R77; reason is 1 to 200 printable ASCII
-// characters in which no account number could stand; the actor's evidence is needed. A file of the
-// bank that brings the same return later is a repeat, and one with another reason is left. Errors:
-// ErrReturn, ErrReason, ErrNotFound, ErrConflict (saying how the entry stands), or the ledger's.
+// RecordReturn records a person's statement that the bank returned an entry, reported otherwise
+// than in a file that could be imported. code is ach-RNN, none of R61 to R77; reason is 1 to 200
+// printable ASCII characters in which no account number could stand; the actor's evidence is
+// needed. The same return in a later file is a repeat, and one with another code is left. Errors:
+// [ErrReturn], [ErrReason], [ErrNotFound], [ErrConflict] (saying how the entry stands), or the
+// ledger's.
 func (e *Engine) RecordReturn(ctx context.Context, merchant, id string, code envelope.Code, reason string, actor operator.Actor) error {
 	if why, ach := strings.CutPrefix(string(code), "ach-"); !ach || !nacha.Returns(why) || actor.Evidence == "" {
 		return ErrReturn

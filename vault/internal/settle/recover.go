@@ -14,11 +14,11 @@ import (
 // small enough that a progress bar moves and other commits do not wait.
 const chunk = 200
 
-// Recover commits, for every message that a stop left outstanding, that its outcome is unknown: of
-// requests, so that they are reversed; of captures and voids without a result, which are repeated
-// until they are answered. It is to run before anything else issues a result: an envelope that was
-// acted on gets its first result after a stop before any other (specification 4). Running it while
-// Run does would call live requests unknown; once it was done, it does nothing in this process.
+// Recover commits for every message that a stop left outstanding that its outcome is unknown:
+// requests are then reversed; captures and voids without a result are repeated until they are
+// answered. It runs before anything else issues a result: an envelope that was acted on gets its
+// first result after a stop before any other (specification 4). While Run runs it would call live
+// requests unknown; once done, it does nothing in this process.
 func (e *Engine) Recover(ctx context.Context) error {
 	if e.recovered.Load() {
 		return nil
@@ -52,8 +52,8 @@ type waiting struct {
 	do    func(tx *ledger.Tx, p book.Payment) (bool, error)
 }
 
-// each does it, oldest first and some hundred a commit, and counts the payments of which do says
-// that it changed something. do runs again when its commit does.
+// each does it, oldest first and some hundred a commit, and counts the payments that do reports as
+// changed. do runs again when its commit does.
 func (e *Engine) each(ctx context.Context, w waiting) (changed int, err error) {
 	for after := uint64(0); ; {
 		next, err := e.some(w, after)

@@ -83,7 +83,7 @@ func refuseAs(tx *ledger.Tx, p book.Payment, refused book.PaymentRefused) error 
 }
 
 // intend commits the request's trace and batch. The request is nil when there is nothing to send:
-// the payment's time has passed (and it is refused as late), or it is not waiting any more.
+// the payment is late (and refused), or does not wait any more.
 func (e *Engine) intend(ctx context.Context, p book.Payment) (request *acquirer.Request, err error) {
 	err = e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		request = nil
@@ -157,8 +157,8 @@ func asOriginal(p book.Payment) (acquirer.Original, error) {
 	return acquirer.Original{Trace: onWire(*p.Trace), Kind: kind, Approval: p.Approval}, nil
 }
 
-// joinBatch gives the batch that a request or capture joins, and opens it where there is none; 0
-// when the last number of a batch is used.
+// joinBatch returns the batch that a request or capture joins, which it begins where there is none;
+// 0 when the last number of a batch is used.
 func joinBatch(tx *ledger.Tx, m book.Merchant, p book.Payment) (uint32, error) {
 	joins, err := book.Joins(tx, m, p)
 	if err != nil {
@@ -172,9 +172,9 @@ func joinBatch(tx *ledger.Tx, m book.Merchant, p book.Payment) (uint32, error) {
 	return joins.Batch, nil
 }
 
-// nextTrace gives the next trace numbers; the event that carries them uses them up. It fails with
-// ErrUnavailable when the day's numbers of these terminals are used up. No number that an open
-// message bears is given, of whatever day that is.
+// nextTrace returns the next trace numbers; the event that carries them uses them up. It fails with
+// [ErrUnavailable] when the day has no more for these terminals. It never returns one that an open
+// message of any day bears.
 func (e *Engine) nextTrace(tx *ledger.Tx, terminals []string, acceptor string) (book.Trace, error) {
 	v, err := tx.Vault()
 	if err != nil {
@@ -189,8 +189,8 @@ func (e *Engine) nextTrace(tx *ledger.Tx, terminals []string, acceptor string) (
 	return trace, nil
 }
 
-// unsent is what becomes of an error before anything was sent: without a trace number the payment
-// waits, for the next day or more terminals; a stop is none; everything else is the ledger's.
+// unsent handles an error before anything was sent: without a trace number the payment waits for
+// the next day or more terminals; a stop is no error; any other is the ledger's.
 func (e *Engine) unsent(ctx context.Context, err error) error {
 	if !errors.Is(err, ErrUnavailable) {
 		return ended(ctx, err)
@@ -207,8 +207,8 @@ func onWire(t book.Trace) acquirer.Trace {
 var errSilent = fmt.Errorf("%w: the host answers nothing", acquirer.ErrNotSent)
 
 // authorise sends the request and waits for its answer. What certainly did not leave is sent again
-// under the same trace, until the envelope's time has passed or its first result is due, counted
-// from its intent however long this took to begin. It does not leave while the breaker is open.
+// under the same trace, until the envelope is late or its first result is due, counted from its
+// intent. It does not leave while the breaker is open.
 func (e *Engine) authorise(ctx context.Context, request acquirer.Request, p book.Payment) (acquirer.Answer, error) {
 	deadline := request.Sent.Add(unsentLimit)
 	if p.Until.Before(deadline) {
@@ -230,8 +230,7 @@ func (e *Engine) authorise(ctx context.Context, request acquirer.Request, p book
 	}
 }
 
-// conclude commits the outcome. It is not cut short by a stop: the commit is what the stop waits
-// for.
+// conclude commits the outcome. A stop waits for this commit and does not cut it short.
 func (e *Engine) conclude(ctx context.Context, p book.Payment, answer acquirer.Answer, failure error) error {
 	code := envelope.ISOCode(answer.Code)
 	if failure == nil && !code.Valid() {

@@ -17,10 +17,10 @@ import (
 
 // Resolve does what a person says became of a payment whose reversal or capture is being repeated
 // (stages unknown, voiding, capturing and correcting), or was in vain (manual): as is one of
-// book.Payment.Resolutions. The repeating ends before the word is taken: a message that is under
-// way is waited for, and its answer, when one comes, counts and not the word. reason is 1 to 200
-// printable ASCII characters in which no account number could stand. Errors: ErrReason,
-// ErrNotFound, ErrConflict (naming what may be said of the payment), ctx's, or the ledger's.
+// [book.Payment.Resolutions]. The repeating ends first: a message under way is waited for, and its
+// answer, when one comes, counts instead. reason is 1 to 200 printable ASCII characters in which no
+// account number could stand. Errors: [ErrReason], [ErrNotFound], [ErrConflict] (naming what may be
+// said), ctx's, or the ledger's.
 func (e *Engine) Resolve(ctx context.Context, merchant, id string, as envelope.Status, reason string, actor operator.Actor) error {
 	if err := checkWord(reason, actor); err != nil {
 		return err
@@ -78,8 +78,8 @@ func (e *Engine) payment(merchant, id string) (p book.Payment, err error) {
 	return p, err
 }
 
-// decide commits a person's word of a payment: the event that word makes of it as it stands, or its
-// refusal.
+// decide commits a person's decision on a payment: the event that word makes of it as it stands, or
+// its refusal.
 func (e *Engine) decide(ctx context.Context, merchant, id, reason string, actor operator.Actor, word func(*ledger.Tx, book.Payment) (book.Body, error)) error {
 	if err := checkWord(reason, actor); err != nil {
 		return err
@@ -98,7 +98,7 @@ func (e *Engine) decide(ctx context.Context, merchant, id, reason string, actor 
 	})
 }
 
-// checkWord checks the reason and the evidence of a person's word.
+// checkWord checks the reason and the evidence of a person's decision.
 func checkWord(reason string, actor operator.Actor) error {
 	if len(reason) < 1 || len(reason) > maxText || !loggable.Text(reason) {
 		return ErrReason
@@ -117,9 +117,9 @@ func listed(statuses []envelope.Status) string {
 	return strings.Join(names, " or ")
 }
 
-// Resend has the reversal or capture of a manual payment sent again, at once, and repeated as if
-// its first try were now. reason is as Resolve has it. Errors: ErrReason, ErrNotFound, ErrConflict,
-// or the ledger's.
+// Resend has the reversal or capture of a manual payment sent again at once, and repeated as if its
+// first try were now. reason is as in [Engine.Resolve]. Errors: [ErrReason], [ErrNotFound],
+// [ErrConflict], or the ledger's.
 func (e *Engine) Resend(ctx context.Context, merchant, id, reason string, actor operator.Actor) error {
 	return e.decide(ctx, merchant, id, reason, actor, func(_ *ledger.Tx, p book.Payment) (book.Body, error) {
 		if p.Stage != book.StageManual {
@@ -129,8 +129,8 @@ func (e *Engine) Resend(ctx context.Context, merchant, id, reason string, actor 
 	})
 }
 
-// ResendAll is Resend of every manual payment, of one merchant unless that is empty, and counts
-// them. What was done before an error stays done.
+// ResendAll is [Engine.Resend] of every manual payment, of one merchant unless that is empty, and
+// counts them. What was done before an error stays done.
 func (e *Engine) ResendAll(ctx context.Context, merchant, reason string, actor operator.Actor) (resent int, err error) {
 	if err := checkWord(reason, actor); err != nil {
 		return 0, err

@@ -32,8 +32,8 @@ func isReversing(p book.Payment) bool {
 	return p.Stage == book.StageUnknown || p.Stage == book.StageVoiding || p.Stage == book.StageCorrecting
 }
 
-// intendReversal commits the next try, and what was said to the one before. It is nil when no
-// reversal is due any more.
+// intendReversal commits the next try, and the answer to the one before. It is nil when no reversal
+// is due any more.
 func (e *Engine) intendReversal(ctx context.Context, p book.Payment, last lastTry) (next *try, err error) {
 	err = e.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		next = nil

@@ -1,7 +1,7 @@
 package settle
 
-// hasRoom is Config.Room where there is one. While it is not nil no request is begun; captures and
-// reversals go on, and what is under way has its outcome and its result.
+// hasRoom is Config.Room where there is one. While it fails no request is begun; captures,
+// reversals and what is under way go on.
 func (e *Engine) hasRoom() error {
 	if e.cfg.Room == nil {
 		return nil
@@ -18,7 +18,7 @@ func (e *Engine) admitsByRoom() bool {
 	return true
 }
 
-// watchRoom has the requests that waited for room looked at anew when there is room again.
+// watchRoom has the requests that waited for disk space reconsidered when there is some again.
 func (e *Engine) watchRoom() {
 	if e.held.Load() && e.hasRoom() == nil && e.held.CompareAndSwap(true, false) {
 		e.breaker.again()

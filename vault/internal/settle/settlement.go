@@ -20,15 +20,15 @@ type Settlement struct {
 	Files []book.File
 }
 
-// Settle settles one closed batch, or with All those of one method, or of both where method is
-// empty. Of a card batch it compares control totals with the acquirer per currency, and when all
-// agree marks the payments settled, some hundred a commit. Bank batches go together into one file
-// for the bank, as far as a file holds them, whose digest is in the log before it appears; an entry
-// whose account cannot be opened any more, or that must not leave any more, is refused and left
-// out. A batch of a file that was begun before takes that file's other batches along. Whatever
-// interrupts it, the next run goes on; a run that finds nothing to do changes nothing. What fails
-// of one batch does not stop the others. Errors (joined): ErrNotFound, ErrConflict,
-// ErrTotalsDiffer, ErrUnavailable, ErrFileThere, or the ledger's.
+// Settle settles one closed batch, or with [book.AllBatches] those of one method (of both where it
+// is empty). For a card batch it compares control totals with the acquirer per currency, and when
+// all agree marks the payments settled, some hundred a commit. Bank batches go together into one
+// file for the bank, as far as it holds them, whose digest is in the log before it appears; an
+// entry whose account cannot be opened, or that must not leave any more, is refused. A batch of a
+// file that was begun before takes that file's other batches along. The next run finishes an
+// interrupted one; a run with nothing to do changes nothing. What fails of one batch does not stop
+// the others. Errors (joined): [ErrNotFound], [ErrConflict], [ErrTotalsDiffer], [ErrUnavailable],
+// [ErrFileThere], or the ledger's.
 func (e *Engine) Settle(ctx context.Context, batch uint32, method book.Method, actor operator.Actor, progress operator.Progress) (Settlement, error) {
 	if !e.operation.TryLock() {
 		return Settlement{}, busy()
@@ -98,8 +98,8 @@ type settlement struct {
 // stepsOfEntry is how often settling works on a bank entry.
 const stepsOfEntry = 3
 
-// step reports that n steps are done. An entry that is written twice counts once too often, so it
-// is cut.
+// step reports that n steps are done, never more than the total: an entry written twice counts
+// twice.
 func (s *settlement) step(n int) {
 	s.steps = min(s.steps+n, s.total)
 	s.progress.Report(s.steps, s.total)
@@ -134,7 +134,6 @@ func (s *settlement) outcome(due []book.Batch) (Settlement, error) {
 	return out, err
 }
 
-// settleCards settles a card batch.
 func (s *settlement) settleCards(ctx context.Context, b book.Batch) error {
 	if b.Stage == book.BatchDone {
 		return nil
@@ -160,8 +159,8 @@ func (s *settlement) finish(ctx context.Context, b book.Batch, stages ...book.St
 }
 
 // inChunks commits an event for each payment of a batch in a stage, some hundred a commit, and
-// counts them. The events take them out of the stage: a crash between two commits leaves the rest
-// for the next run.
+// counts them. The events change the stage: a crash between two commits leaves the rest for the
+// next run.
 func (s *settlement) inChunks(ctx context.Context, b book.Batch, stage book.Stage, event func(tx *ledger.Tx, id string) (book.Body, error)) (total int, err error) {
 	for n := chunk; n == chunk; {
 		if err := ctx.Err(); err != nil {
@@ -187,7 +186,6 @@ func (s *settlement) inChunks(ctx context.Context, b book.Batch, stage book.Stag
 	return total, nil
 }
 
-// commit commits one event of the person who settles.
 func (s *settlement) commit(ctx context.Context, merchant string, body book.Body) error {
 	return s.engine.cfg.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		_, err := tx.Append(s.actor.Event(merchant, body))
@@ -195,7 +193,6 @@ func (s *settlement) commit(ctx context.Context, merchant string, body book.Body
 	})
 }
 
-// idsOf reads the ids of a merchant's payments.
 func idsOf(tx *ledger.Tx, q ledger.Query) (ids []string, err error) {
 	err = tx.Payments(q, func(p book.Payment) error {
 		ids = append(ids, p.ID)

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// timetable is which payments are being handled, and when those whose capture or reversal was not
-// answered are due again. It is in memory alone: a start finds the payments by their stages and
-// tries each at once. Its methods may be called concurrently.
+// timetable holds which payments are being handled, and when captures and reversals without an
+// answer are due again. It is in memory alone: a start finds the payments by their stages and tries
+// each at once. Its methods may be called concurrently.
 type timetable struct {
 	mu    sync.Mutex
 	rows  map[uint64]*row // by the payment's number
@@ -36,7 +36,7 @@ func newTimetable() *timetable {
 	return &timetable{rows: map[uint64]*row{}, moved: make(chan struct{})}
 }
 
-// row gives a payment's row, which is made where there is none.
+// row returns a payment's row, which is made where there is none.
 func (t *timetable) row(number uint64) *row {
 	r := t.rows[number]
 	if r == nil {
@@ -53,8 +53,7 @@ func (t *timetable) tidy(r *row) {
 	}
 }
 
-// skips reports whether a payment is not to be handled now, and when it is due; zero where
-// something else has to happen first.
+// skips reports whether a payment must not be handled now, and when it is due, zero if unknown.
 func (t *timetable) skips(number uint64, now time.Time) (skips bool, due time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -106,8 +105,8 @@ func (t *timetable) end(number uint64) {
 	r.missed = false
 }
 
-// again has a payment that is being handled be due again. Where the host was heard since it was
-// begun, that is at once, as wake has it.
+// again makes a payment that is being handled due again, at once where the host was heard since it
+// was begun (as in wake).
 func (t *timetable) again(number uint64, since, due time.Time, last lastTry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -118,7 +117,7 @@ func (t *timetable) again(number uint64, since, due time.Time, last lastTry) {
 	}
 }
 
-// last is what became of the payment's last try by this process.
+// last is the outcome of the payment's last try by this process.
 func (t *timetable) last(number uint64) lastTry {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -128,8 +127,8 @@ func (t *timetable) last(number uint64) lastTry {
 	return lastTry{}
 }
 
-// hurry has a payment be due now, once between two of its regular turns: a host that answers
-// everything else does not have one message that it never answers repeated all the time.
+// hurry makes a payment due now, once between two regular turns: a message that a host never
+// answers is not repeated all the time.
 func (r *row) hurry(now time.Time) (hurried bool) {
 	if !r.waits || r.early || r.sooner || !now.Before(r.due) {
 		return false
@@ -149,8 +148,8 @@ func (t *timetable) wake(now time.Time) {
 	t.move()
 }
 
-// probe has one of the captures and reversals that wait be due now: each in turn, from the oldest.
-// It returns false when there are none, nor any under way.
+// probe makes one of the waiting captures and reversals due now: each in turn, from the oldest. It
+// returns false when there are none, nor any under way.
 func (t *timetable) probe(now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -213,8 +212,7 @@ func (t *timetable) hold(number uint64) (idle <-chan struct{}, release func()) {
 	}
 }
 
-// drop ends the waiting of a payment that a person holds: nothing of it is sent any more, nor can
-// it be a probe.
+// drop ends the waiting of a payment that a person holds: it is not sent, not even as a probe.
 func (t *timetable) drop(number uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -10,14 +10,13 @@ import (
 	"nightdrop/vault/internal/ledger"
 )
 
-// errUnlogged is wrapped where a message was not sent because the journal does not have its intent
-// yet.
+// errUnlogged is wrapped where a message was not sent because its intent is not in the journal yet.
 var errUnlogged = errors.New("the log's second place does not have the intent")
 
-// neverSent reports whether a request that failed certainly did not leave, and will not: then its
-// outcome is known. A stop says nothing of the kind: the next start finds the intent, and calls it
-// unknown. Nor does a journal without the intent: who restores the vault from there would send what
-// the shop was told is rejected.
+// neverSent reports whether a failed request certainly did not leave, and will not: then its
+// outcome is known. After a stop it is not: the next start calls the intent unknown. Nor without
+// the intent in the journal: who restores the vault from there would send what the shop was told is
+// rejected.
 func neverSent(ctx context.Context, failure error) bool {
 	switch {
 	case errors.Is(failure, acquirer.ErrRequest):
