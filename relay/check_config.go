@@ -42,6 +42,7 @@ a directory already shows at the start only.`,
 	flags.StringVar(&opts.config, "config", "", "the configuration file to check")
 	flags.BoolVar(&opts.example, "example", false, "print the commented reference of every key")
 	flags.BoolVar(&opts.asJSON, "json", false, "print JSON")
+	command.Files(cmd, "config", "toml")
 	return cmd
 }
 

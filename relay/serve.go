@@ -37,6 +37,7 @@ When the embedded channel's store fails (a disk that was full), the process star
 	}
 	cmd.Flags().StringVar(&o.config, "config", "", "the configuration file")
 	cmd.Flags().StringVar(&o.addressFile, "address-file", "", "write the addresses listened on to this file, as JSON, once all listen")
+	command.Files(cmd, "config", "toml")
 	return cmd
 }
 

@@ -49,6 +49,7 @@ have how much in ENVELOPES that the vault has not committed yet. Exit code 8 mea
 	flags.StringVar(&o.config, "config", "", "the relay's configuration file, for the address of its admin listener")
 	flags.StringVar(&o.admin, "admin", "", "the address of the admin listener")
 	flags.BoolVar(&o.asJSON, "json", false, "print JSON")
+	command.Files(cmd, "config", "toml")
 	return cmd
 }
 

@@ -42,7 +42,7 @@ func TestALongUnlockIsNotSilentInAPipe(t *testing.T) {
 		_ = command.JSON(w, control.Unlocked{Vault: "vault.example", Clock: "steady"})
 	})
 	daemon := &http.Server{Handler: mux, ReadHeaderTimeout: time.Second}
-	go daemon.Serve(listener) //nolint:errcheck // it ends with the test
+	go daemon.Serve(listener)
 	defer daemon.Close()
 
 	cmd := exec.CommandContext(t.Context(), "vault", "unlock", "--dir", dir, "--share", share)

@@ -58,6 +58,8 @@ func newPostCommand() *cobra.Command {
 	flags.DurationVar(&o.timeout, "timeout", 5*time.Minute, "how long to go on posting one envelope while the relay is away")
 	flags.IntVar(&o.concurrency, "concurrency", 16, "envelopes posted at once from a CSV file, 1 to 64")
 	flags.BoolVar(&o.asJSON, "json", false, "print receipts as JSON")
+	command.Files(cmd, "csv", "csv")
+	cmd.ValidArgsFunction = cobra.FixedCompletions([]string{"note"}, cobra.ShellCompDirectiveFilterFileExt)
 	return cmd
 }
 

@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -79,7 +82,27 @@ func newResultsCommand() *cobra.Command {
 	flags.StringVar(&o.out, "out", "", "directory for the proofs of --prove, each in a file, instead of printing them; no other file is overwritten")
 	flags.DurationVar(&o.wait, "wait", 0, "how long to wait for the first new result, up to 60s")
 	flags.BoolVar(&o.asJSON, "json", false, "print one JSON object a line")
+	for _, flag := range []string{"id", "explain", "prove"} {
+		// it fails for a flag that is not there
+		_ = cmd.RegisterFlagCompletionFunc(flag, func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return keptIDs(o.outbox), cobra.ShellCompDirectiveNoFileComp
+		})
+	}
 	return cmd
+}
+
+// keptIDs lists the ids of the envelopes in an outbox, answered or not, for a shell; none where
+// there is no outbox.
+func keptIDs(outbox string) (ids []string) {
+	for _, folder := range []string{"pending", "answered"} {
+		entries, _ := os.ReadDir(filepath.Join(outbox, folder))
+		for _, entry := range entries {
+			if id, found := strings.CutSuffix(entry.Name(), ".note"); found && envelope.ValidID(id) {
+				ids = append(ids, id)
+			}
+		}
+	}
+	return ids
 }
 
 func runResults(ctx context.Context, o resultsOptions, out, errOut io.Writer) error {

@@ -168,6 +168,13 @@ func Values[T ~string](cmd *cobra.Command, flag string, values ...T) {
 	}
 }
 
+// Files has a shell offer files with this extension, without its dot, for a flag that cmd has.
+func Files(cmd *cobra.Command, flag, extension string) {
+	if err := cmd.MarkFlagFilename(flag, extension); err != nil {
+		panic(err) // as above
+	}
+}
+
 // NewVersion returns the command that prints the program's version.
 func NewVersion(program string) *cobra.Command {
 	var asJSON bool

@@ -6,8 +6,8 @@ import (
 	"nightdrop/shared/text"
 )
 
-// FormatAmount writes minor units for people: 123456 EUR is "1,234.56 EUR", 500 JPY is "500 JPY"; ""
-// without a currency, and the minor units as they are in an unknown one.
+// FormatAmount writes minor units for people: 123456 EUR is "1,234.56 EUR", 500 JPY is "500 JPY";
+// "" without a currency, and the minor units as they are in an unknown one.
 func FormatAmount(amount int64, currency string) string {
 	if currency == "" {
 		return ""

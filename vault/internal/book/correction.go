@@ -235,7 +235,7 @@ func (f *fold) corrected(b PaymentCorrected) error {
 	stands := b.As == p.standsAs()
 	ordered := b.Reverse && stands && p.MayReverse()
 	if !ordered && !slices.Contains(p.Corrections(void), b.As) || b.Reverse && !stands || len(p.Decisions) >= MaxDecisions {
-		return misfit("payment %s cannot be corrected to %s", p.ID, b.As)
+		return misfit("payment %s cannot be corrected to %s", p.Name(), b.As)
 	}
 	batch, _, err := f.Batch(p.Batch) // the zero Batch of an authorisation
 	if err != nil {

@@ -131,7 +131,7 @@ func (f *fold) voided(b PaymentVoided) error {
 		return err
 	}
 	if p.MayVoid(batch) != envelope.CodeOK {
-		return misfit("payment %s cannot be voided", p.ID)
+		return misfit("payment %s cannot be voided", p.Name())
 	}
 	if err := f.move(&p, "void/"+b.Kind(), StageVoided); err != nil {
 		return err

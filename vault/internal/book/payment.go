@@ -147,7 +147,7 @@ func (PaymentSettled) Kind() string { return "payment-settled" }
 func (f *fold) step(id string) (Payment, error) {
 	p, err := f.known(id)
 	if err == nil && allowed(p.Flow(), p.Stage, f.event.Body.Kind()) == nil {
-		err = misfit("payment %s is %s", id, p.Stage)
+		err = misfit("payment %s is %s", p.Name(), p.Stage)
 	}
 	return p, err
 }
@@ -155,7 +155,7 @@ func (f *fold) step(id string) (Payment, error) {
 func (f *fold) known(id string) (Payment, error) {
 	p, ok, err := Payments.Get(f.State, Key{f.event.Merchant, id})
 	if err == nil && !ok {
-		err = misfit("no payment %s", id)
+		err = misfit("no payment %s", Key{f.event.Merchant, id})
 	}
 	return p, err
 }
@@ -163,7 +163,7 @@ func (f *fold) known(id string) (Payment, error) {
 // move takes p to a stage, as the machine allows under the label of an event.
 func (f *fold) move(p *Payment, label string, to Stage) error {
 	if !slices.Contains(allowed(p.Flow(), p.Stage, label), to) {
-		return misfit("payment %s cannot go from %s to %s", p.ID, p.Stage, to)
+		return misfit("payment %s cannot go from %s to %s", p.Name(), p.Stage, to)
 	}
 	p.Stage = to
 	return nil
@@ -184,7 +184,7 @@ func (f *fold) settled(b PaymentSettled) error {
 		return err
 	}
 	if p.Batch != b.Batch {
-		return misfit("payment %s is of batch %d", b.ID, p.Batch)
+		return misfit("payment %s is of batch %d", p.Name(), p.Batch)
 	}
 	var batch Batch
 	if err := f.inBatch(b.Batch, BatchFixed, func(b Batch) Batch { b.Done++; batch = b; return b }); err != nil {
@@ -249,7 +249,7 @@ func (f *fold) hold(p *Payment) error {
 		}
 	}
 	if code != envelope.CodeOK || p.Amount != 0 && p.Currency != original.Currency {
-		return misfit("payment %s does not allow this: %s", original.ID, code)
+		return misfit("payment %s does not allow this: %s", original.Name(), code)
 	}
 	if err := f.move(&original, string(p.Operation)+"/"+EnvelopeReceived{}.Kind(), to); err != nil {
 		return err

@@ -152,7 +152,7 @@ func (f *fold) number(p *Payment) error {
 	if _, known, err := f.Payment(p.Merchant, p.ID); err != nil {
 		return err
 	} else if known {
-		return misfit("payment %s exists", p.ID)
+		return misfit("payment %s exists", p.Name())
 	}
 	v, err := f.Vault()
 	if err != nil {
@@ -196,7 +196,7 @@ func (f *fold) conflict(refused Payment) error {
 		return err
 	}
 	if !known || !p.MayRefuse(refused.Digest) {
-		return misfit("payment %s has no conflict to be answered", refused.ID)
+		return misfit("payment %s has no conflict to be answered", refused.Name())
 	}
 	serial, err := f.answer(refused, envelope.StatusRejected, envelope.CodeIDConflict)
 	if err != nil {

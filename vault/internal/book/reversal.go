@@ -181,7 +181,7 @@ func (f *fold) outcomeUnknown(b OutcomeUnknown) error {
 		return err
 	}
 	if len(p.Results) > 0 {
-		return misfit("payment %s has a result", p.ID)
+		return misfit("payment %s has a result", p.Name())
 	}
 	if p.Flow() == FlowVoid {
 		original, err := f.known(p.Of)
@@ -233,7 +233,7 @@ func (f *fold) resolved(b PaymentResolved) error {
 		return err
 	}
 	if !slices.Contains(p.Resolutions(), b.As) {
-		return misfit("payment %s cannot be %s", p.ID, b.As)
+		return misfit("payment %s cannot be %s", p.Name(), b.As)
 	}
 	if err := f.inCardBatch(p, "", openAs[p.Stage]); err != nil {
 		return err

@@ -92,11 +92,11 @@ func (r *Recount) Payments(get func(merchant, id string) (Payment, bool, error))
 			return err
 		}
 		if !found {
-			return misfit("there are operations on payment %s, which is not there", key.ID)
+			return misfit("there are operations on payment %s, which is not there", key)
 		}
 		if h := r.held[key]; p.Capturing != h.Capturing || p.Captured != h.Captured || p.Refunded != h.Refunded {
 			return misfit("payment %s holds %d, captured %d, refunded %d; its operations come to %d, %d, %d",
-				p.ID, p.Capturing, p.Captured, p.Refunded, h.Capturing, h.Captured, h.Refunded)
+				p.Name(), p.Capturing, p.Captured, p.Refunded, h.Capturing, h.Captured, h.Refunded)
 		}
 	}
 	return nil

@@ -223,7 +223,7 @@ func (tx *Tx) firstSince(since time.Time, newest uint64) (uint64, error) {
 		}
 		number := uint64(i) + 1
 		key, value := tx.bucket(bucketPayments).Cursor().Seek(book.Ordered(number))
-		if key == nil || len(key) < 8 || binary.BigEndian.Uint64(key) != number {
+		if len(key) < 8 || binary.BigEndian.Uint64(key) != number {
 			failure = damaged("payment %d is missing", number)
 			return true
 		}

@@ -196,7 +196,7 @@ func TestRateOfResultsIsBounded(t *testing.T) {
 // watching is a noticeLoop that a test drives.
 func (d *fixture) watching(c Channel) *noticeLoop {
 	d.TB.Helper()
-	return &noticeLoop{Outbox: d.outbox(c), size: -1}
+	return &noticeLoop{Outbox: d.outbox(c), size: -1, membersSize: -1}
 }
 
 func (w *noticeLoop) look(t *testing.T) {
@@ -351,6 +351,27 @@ func TestDirectoryIssuedByHand(t *testing.T) {
 
 // TestAMemberIsAwaited: a change is out only when the channel has its members note, and the wait
 // ends with the context.
+// TestAMerchantIsNotMissed: who was added while merchants may not be read yet is in a note as soon
+// as they may, though nothing else happens.
+func TestAMerchantIsNotMissed(t *testing.T) {
+	d := newFixture(t)
+	r := &recorder{}
+	w := d.watching(r)
+	w.look(t)
+	w.look(t)
+	d.Enrol("shop-2")
+	w.membersAfter = w.Now().Add(time.Hour)
+	w.look(t)
+	if n := len(r.notices[channel.NoticeMembers]); n != 1 {
+		t.Fatalf("%d members notes before merchants may be read again", n)
+	}
+	w.membersAfter = time.Time{}
+	w.look(t)
+	if n := len(r.notices[channel.NoticeMembers]); n != 2 {
+		t.Errorf("%d members notes afterwards", n)
+	}
+}
+
 func TestAMemberIsAwaited(t *testing.T) {
 	d := newFixture(t)
 	r := &recorder{away: true}

@@ -84,7 +84,7 @@ func (o *Outbox) newest(kind channel.Notice) notice {
 // sendNotices keeps the rolling notes current, once a second, which bounds positions and
 // checkpoints; when nothing changes it costs two reads of the ledger.
 func (o *Outbox) sendNotices(ctx context.Context) error {
-	w := &noticeLoop{Outbox: o, size: -1}
+	w := &noticeLoop{Outbox: o, size: -1, membersSize: -1}
 	for {
 		if err := w.refresh(ctx); err != nil {
 			return err
@@ -120,7 +120,8 @@ func (w *noticeLoop) wait(ctx context.Context) error {
 // noticeLoop is the state of sendNotices.
 type noticeLoop struct {
 	*Outbox
-	size         int64 // of the log at the last refresh
+	size         int64 // of the log when positions were last read
+	membersSize  int64 // of the log when the merchants were last read
 	connected    bool
 	logged       bool      // the channel's failure was logged
 	membersAfter time.Time // when the merchants may be read again
@@ -150,11 +151,10 @@ func (w *noticeLoop) refresh(ctx context.Context) error {
 			return err
 		}
 	}
-	moved := size != w.size
-	if err := w.refreshMembers(ctx, moved); err != nil {
+	if err := w.refreshMembers(ctx, size); err != nil {
 		return err
 	}
-	if !moved && !w.expired(channel.NoticePosition) {
+	if size == w.size && !w.expired(channel.NoticePosition) {
 		return nil
 	}
 	begun := w.Now()
@@ -167,9 +167,11 @@ func (w *noticeLoop) refresh(ctx context.Context) error {
 	return err
 }
 
-func (w *noticeLoop) refreshMembers(ctx context.Context, moved bool) error {
+// refreshMembers issues a members note where the merchants are others, by a log of size. Where they
+// may not be read yet a later refresh reads them, also if the log does not grow meanwhile.
+func (w *noticeLoop) refreshMembers(ctx context.Context, size int64) error {
 	begun := w.Now()
-	if !w.expired(channel.NoticeMembers) && (!moved || begun.Before(w.membersAfter)) {
+	if !w.expired(channel.NoticeMembers) && (size == w.membersSize || begun.Before(w.membersAfter)) {
 		return nil
 	}
 	var list []envelope.Member
@@ -180,7 +182,7 @@ func (w *noticeLoop) refreshMembers(ctx context.Context, moved bool) error {
 	if err != nil {
 		return err
 	}
-	w.membersAfter = begun.Add(20 * w.Now().Sub(begun))
+	w.membersSize, w.membersAfter = size, begun.Add(20*w.Now().Sub(begun))
 	if !w.due(channel.NoticeMembers, membersContent(list)) {
 		return nil
 	}

@@ -17,12 +17,13 @@ const (
 	StepRequest  StepKind = "request-sent" // the first message to the acquirer's host
 	StepResult   StepKind = "result"       // what the merchant was answered
 	// a capture, refund or void of the payment was received
-	StepOperation    StepKind = "operation"
-	StepDecision     StepKind = "decided"       // a person's word on what became of it
-	StepSentAgain    StepKind = "sent-again"    // a person had its message sent again
-	StepReversal     StepKind = "reversal-sent" // the first reversal to the acquirer's host
-	StepBatchClosed  StepKind = "batch-closed"
-	StepAdjusted     StepKind = "adjusted"     // a line of its batch names it: the acquirer has it otherwise
+	StepOperation   StepKind = "operation"
+	StepDecision    StepKind = "decided"       // a person's word on what became of it
+	StepSentAgain   StepKind = "sent-again"    // a person had its message sent again
+	StepReversal    StepKind = "reversal-sent" // the first reversal to the acquirer's host
+	StepBatchClosed StepKind = "batch-closed"
+	// a line of its batch names it: the acquirer has it otherwise
+	StepAdjusted     StepKind = "adjusted"
 	StepFile         StepKind = "file-written" // the settlement file with the bank entry
 	StepBatchSettled StepKind = "batch-settled"
 )
