@@ -22,7 +22,7 @@ import (
 	"nightdrop/vault/internal/intake"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/outbox"
+	"nightdrop/vault/internal/publisher"
 )
 
 // posted is an envelope of a shop's.
@@ -405,7 +405,7 @@ func (p *picture) untold(l *life) {
 		}))
 		return done
 	}
-	out, err := outbox.New(outbox.Config{Ledger: led, Keys: ring, Channel: nowhere{}, Position: in.Position,
+	out, err := publisher.New(publisher.Config{Ledger: led, Keys: ring, Channel: nowhere{}, Position: in.Position,
 		Now: time.Now})
 	p.must(err)
 	ctx, cancel := context.WithCancel(p.t.Context())
@@ -421,7 +421,7 @@ func (p *picture) untold(l *life) {
 }
 
 // nowhere is a channel that is not reached.
-type nowhere struct{ outbox.Channel }
+type nowhere struct{ publisher.Channel }
 
 func (nowhere) Connected() bool { return false }
 

@@ -17,7 +17,7 @@ import (
 	"nightdrop/vault/internal/acquirer"
 	"nightdrop/vault/internal/intake"
 	"nightdrop/vault/internal/keyring/keyringtest"
-	"nightdrop/vault/internal/outbox"
+	"nightdrop/vault/internal/publisher"
 	"nightdrop/vault/internal/settle"
 	"nightdrop/vault/internal/vaulttest"
 )
@@ -153,7 +153,7 @@ func (m *memoryVault) answer(b *testing.B, n int64) {
 	b.Helper()
 	out := &channelAtOnce{}
 	engine := settle.New(settle.Config{Ledger: m.Ledger, Opener: m.Ring, Acquirer: hostAtOnce{}, Terminals: []string{"ND000001"}, Now: m.Clock.Now})
-	answers, err := outbox.New(outbox.Config{Ledger: m.Ledger, Keys: m.Ring, Channel: out, Position: m.intake.Position, Rate: 1 << 20, Now: m.Clock.Now})
+	answers, err := publisher.New(publisher.Config{Ledger: m.Ledger, Keys: m.Ring, Channel: out, Position: m.intake.Position, Rate: 1 << 20, Now: m.Clock.Now})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -72,7 +72,7 @@ var directRules = []rule{
 		deny:    []string{"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset", "github.com/tink-crypto/tink-go/v2/insecuresecretdataaccess"},
 		because: "the cleartext entry point of Tink is used in one place only"},
 	{from: "nightdrop/vault", except: []string{"nightdrop/vault/internal"},
-		deny: []string{"nightdrop/vault/internal/intake", "nightdrop/vault/internal/outbox", "nightdrop/vault/internal/journal",
+		deny: []string{"nightdrop/vault/internal/intake", "nightdrop/vault/internal/publisher", "nightdrop/vault/internal/journal",
 			"nightdrop/vault/internal/acquirer", "nightdrop/shared/channel"},
 		because: "the command line asks the daemon: what takes, charges and sends is wired below it"},
 	{from: "nightdrop/vault/internal", except: []string{"nightdrop/vault/internal/daemon"},

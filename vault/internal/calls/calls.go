@@ -14,7 +14,7 @@ import (
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/operator"
-	"nightdrop/vault/internal/outbox"
+	"nightdrop/vault/internal/publisher"
 	"nightdrop/vault/internal/settle"
 )
 
@@ -33,9 +33,9 @@ type Daemon interface {
 
 // Parts are what calls work on while the vault is unlocked.
 type Parts struct {
-	Ledger *ledger.Ledger
-	Engine *settle.Engine
-	Outbox *outbox.Outbox
+	Ledger    *ledger.Ledger
+	Engine    *settle.Engine
+	Publisher *publisher.Publisher
 }
 
 // Keys is the key ring, as far as calls need it. No method gives a secret away but Signer, which

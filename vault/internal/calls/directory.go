@@ -19,7 +19,7 @@ func (c *Calls) Directory(ctx context.Context) (control.Directory, error) {
 	defer cancel()
 	note, err := using(c, func(p Parts) ([]byte, error) {
 		for {
-			if note := p.Outbox.Newest(channel.NoticeDirectory); note != nil {
+			if note := p.Publisher.Newest(channel.NoticeDirectory); note != nil {
 				return note, nil
 			}
 			select {
@@ -42,7 +42,7 @@ func (c *Calls) Directory(ctx context.Context) (control.Directory, error) {
 // PublishDirectory issues a directory now.
 func (c *Calls) PublishDirectory(ctx context.Context, actor operator.Actor) (control.Directory, error) {
 	_, err := using(c, func(p Parts) (uint64, error) {
-		return p.Outbox.IssueDirectory(ctx, actor.Name, actor.Origin, actor.Purpose)
+		return p.Publisher.IssueDirectory(ctx, actor.Name, actor.Origin, actor.Purpose)
 	})
 	if err != nil {
 		return control.Directory{}, err

@@ -13,7 +13,7 @@ import (
 	"nightdrop/vault/internal/journal"
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
-	"nightdrop/vault/internal/outbox"
+	"nightdrop/vault/internal/publisher"
 	"nightdrop/vault/internal/replay"
 	"nightdrop/vault/internal/settle"
 )
@@ -70,8 +70,8 @@ var kinds = [...]struct {
 	{fs.ErrExist, control.CodeConflict},
 	{settle.ErrNotFound, control.CodeNotFound},
 	{fs.ErrNotExist, control.CodeNotFound},
-	{outbox.ErrNoResults, control.CodeNotFound},
-	{outbox.ErrResendWaits, control.CodeUnavailable},
+	{publisher.ErrNoResults, control.CodeNotFound},
+	{publisher.ErrResendWaits, control.CodeUnavailable},
 	{settle.ErrUnavailable, control.CodeUnavailable},
 	{journal.ErrUnavailable, control.CodeUnavailable},
 	{context.Canceled, control.CodeUnavailable},

@@ -245,6 +245,6 @@ func (c *Calls) changeMerchant(ctx context.Context, id string, change func(*ledg
 	out := merchantView(m)
 	wait, cancel := context.WithTimeout(ctx, memberWait)
 	defer cancel()
-	out.Published, err = using(c, func(p Parts) (bool, error) { return p.Outbox.AwaitMember(wait, m) })
+	out.Published, err = using(c, func(p Parts) (bool, error) { return p.Publisher.AwaitMember(wait, m) })
 	return out, err
 }

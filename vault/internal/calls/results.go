@@ -5,7 +5,7 @@ import (
 
 	"nightdrop/vault/internal/control"
 	"nightdrop/vault/internal/operator"
-	"nightdrop/vault/internal/outbox"
+	"nightdrop/vault/internal/publisher"
 )
 
 // ResendResults publishes results of a merchant again.
@@ -13,8 +13,8 @@ func (c *Calls) ResendResults(ctx context.Context, actor operator.Actor, q contr
 	if _, err := c.Merchant(ctx, q.Merchant); err != nil {
 		return control.Resent{}, err
 	}
-	done, err := using(c, func(p Parts) (outbox.Resent, error) {
-		return p.Outbox.Resend(ctx, actor.Event(q.Merchant, nil), q.From, q.Count, progress)
+	done, err := using(c, func(p Parts) (publisher.Resent, error) {
+		return p.Publisher.Resend(ctx, actor.Event(q.Merchant, nil), q.From, q.Count, progress)
 	})
 	return control.Resent{Merchant: q.Merchant, From: done.From, Through: done.Through, Oldest: done.Oldest,
 		Last: done.Last, Next: done.Next}, err

@@ -182,5 +182,5 @@ func (d *Daemon) Parts() (calls.Parts, error) {
 	if err != nil {
 		return calls.Parts{}, err
 	}
-	return calls.Parts{Ledger: u.ledger, Engine: u.engine, Outbox: u.outbox}, nil
+	return calls.Parts{Ledger: u.ledger, Engine: u.engine, Publisher: u.publisher}, nil
 }

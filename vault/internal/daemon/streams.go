@@ -8,7 +8,7 @@ import (
 
 	"nightdrop/shared/text"
 	"nightdrop/vault/internal/control"
-	"nightdrop/vault/internal/outbox"
+	"nightdrop/vault/internal/publisher"
 	"nightdrop/vault/internal/settings"
 )
 
@@ -35,7 +35,7 @@ type load struct {
 
 // streams returns how full the channel's streams are, and what is wrong with them.
 func (u *unlocked) streams() []control.Stream {
-	shares, bags := u.outbox.Shares(), u.intake.Envelopes()
+	shares, bags := u.publisher.Shares(), u.intake.Envelopes()
 	l := load{results: shares.PerDay, merchants: shares.Merchants}
 	if age := u.config.Now().Sub(bags.Oldest); !bags.Oldest.IsZero() && age > measurable {
 		l.envelopes = float64(bags.Room.Bytes) / age.Hours() * 24
@@ -91,12 +91,12 @@ func noteEnvelopes(l load, s control.Stream, err error, held, purged uint64) []s
 	return notes
 }
 
-func noteResults(l load, s control.Stream, known outbox.Shares) []string {
+func noteResults(l load, s control.Stream, known publisher.Shares) []string {
 	if known.Error != nil {
 		return []string{"not seen, so merchants have no shares of it; an external broker needs this version's configuration: " + known.Error.Error()}
 	}
-	days := int(outbox.ResultsKept / day)
-	notes := noteSize(s, l.results*outbox.ResultBytes*float64(days),
+	days := int(publisher.ResultsKept / day)
+	notes := noteSize(s, l.results*publisher.ResultBytes*float64(days),
 		fmt.Sprintf("%d days at %.0f results a day", days, l.results))
 	if lost := known.Lost; !lost.At.IsZero() {
 		notes = append(notes, fmt.Sprintf("lost results since the unlock, %d of them, the last of %d merchants at %s: they are published again; see to the relay's disk",
@@ -107,7 +107,7 @@ func noteResults(l load, s control.Stream, known outbox.Shares) []string {
 			wait.UTC().Format(time.RFC3339))
 	}
 	if known.Share > 0 && known.Share < pageOfResults {
-		notes = append(notes, noteSize(s, float64(l.merchants)*pageOfResults*outbox.ResultBytes,
+		notes = append(notes, noteSize(s, float64(l.merchants)*pageOfResults*publisher.ResultBytes,
 			fmt.Sprintf("%d merchants: the share of each is %d results", l.merchants, known.Share))...)
 	}
 	return notes
@@ -115,11 +115,11 @@ func noteResults(l load, s control.Stream, known outbox.Shares) []string {
 
 // shares returns how RESULTS is shared.
 func (u *unlocked) shares() *control.ResultShares {
-	known := u.outbox.Shares()
+	known := u.publisher.Shares()
 	return &control.ResultShares{Results: known.Share, Over: holdings(known.Over), Purged: holdings(known.Purged)}
 }
 
-func holdings(list []outbox.Holding) (all []control.Holding) {
+func holdings(list []publisher.Holding) (all []control.Holding) {
 	for _, l := range list {
 		all = append(all, control.Holding(l))
 	}
@@ -131,7 +131,7 @@ func (u *unlocked) logSizes() func(context.Context) error {
 	return func(ctx context.Context) error {
 		ticker := time.NewTicker(sizesAfter)
 		defer ticker.Stop()
-		for u.outbox.Shares().Asked.IsZero() || u.intake.Envelopes().Asked.IsZero() {
+		for u.publisher.Shares().Asked.IsZero() || u.intake.Envelopes().Asked.IsZero() {
 			select {
 			case <-ctx.Done():
 				return ctx.Err()

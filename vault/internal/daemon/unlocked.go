@@ -18,24 +18,24 @@ import (
 	"nightdrop/vault/internal/keyring"
 	"nightdrop/vault/internal/ledger"
 	"nightdrop/vault/internal/operator"
-	"nightdrop/vault/internal/outbox"
+	"nightdrop/vault/internal/publisher"
 	"nightdrop/vault/internal/settings"
 	"nightdrop/vault/internal/settle"
 )
 
 // unlocked is the vault with its keys: ledger, channel, acquirer, and the tasks between them.
 type unlocked struct {
-	config   Config
-	ring     *keyring.Ring
-	ledger   *ledger.Ledger
-	channel  *channel.Vault
-	acquirer *iso8583.Client
-	engine   *settle.Engine
-	intake   *intake.Intake
-	outbox   *outbox.Outbox
-	journal  *secondPlaces // nil where it is off
-	failure  *failure      // of the process
-	disk     *diskGuard
+	config    Config
+	ring      *keyring.Ring
+	ledger    *ledger.Ledger
+	channel   *channel.Vault
+	acquirer  *iso8583.Client
+	engine    *settle.Engine
+	intake    *intake.Intake
+	publisher *publisher.Publisher
+	journal   *secondPlaces // nil where it is off
+	failure   *failure      // of the process
+	disk      *diskGuard
 
 	rebuilt *control.Rebuilt // nil where the ledger was not rebuilt at this unlock
 
@@ -117,7 +117,7 @@ func (u *unlocked) run(stored []uint32) {
 	u.stop = stop
 	var group context.Context
 	u.tasks, group = errgroup.WithContext(work)
-	for _, run := range []func(context.Context) error{u.engine.Run, u.intake.Run, u.outbox.Run, u.maintain, u.watchJournal, u.trustLedger(stored),
+	for _, run := range []func(context.Context) error{u.engine.Run, u.intake.Run, u.publisher.Run, u.maintain, u.watchJournal, u.trustLedger(stored),
 		u.watchDisk, u.logSizes()} {
 		u.tasks.Go(func() error {
 			if err := run(group); err != nil && work.Err() == nil {
@@ -222,7 +222,7 @@ func (u *unlocked) build() error {
 	if err != nil {
 		return err
 	}
-	u.outbox, err = outbox.New(outbox.Config{Ledger: u.ledger, Keys: u.ring, Channel: u.channel, Position: u.intake.Position,
+	u.publisher, err = publisher.New(publisher.Config{Ledger: u.ledger, Keys: u.ring, Channel: u.channel, Position: u.intake.Position,
 		Lifetime: s.DirectoryLifetime.Std(), Rate: s.Limits.ResultsPerSecond, Workers: s.Limits.Workers, Now: u.config.Now, Logger: u.config.Logger})
 	if err != nil {
 		return err

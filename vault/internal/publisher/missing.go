@@ -1,4 +1,4 @@
-package outbox
+package publisher
 
 import (
 	"context"
@@ -22,7 +22,7 @@ type absent struct {
 
 // missing returns what RESULTS lost of each merchant, and when to look again for those who were
 // republished within a day, or zero. Its error is errUnseen or the ledger's.
-func (o *Outbox) missing(ctx context.Context, hint ledger.ResultsHint, differs difference) (found []absent, due time.Time, err error) {
+func (o *Publisher) missing(ctx context.Context, hint ledger.ResultsHint, differs difference) (found []absent, due time.Time, err error) {
 	var merchants []book.Merchant
 	err = o.Ledger.View(func(tx *ledger.Tx) error {
 		return tx.Merchants(func(m book.Merchant) error {
@@ -69,7 +69,7 @@ func earlier(a, b time.Time) time.Time {
 // missingOf returns a merchant's results of the last 30 days, from floor on, that were sent and are
 // not in RESULTS. Where there are too many for the broker to list it returns all of them: sure
 // where the broker has fewer.
-func (o *Outbox) missingOf(ctx context.Context, merchant string, floor uint64) (a absent, sure bool, err error) {
+func (o *Publisher) missingOf(ctx context.Context, merchant string, floor uint64) (a absent, sure bool, err error) {
 	a.merchant = merchant
 	var first, last uint64
 	err = o.Ledger.View(func(tx *ledger.Tx) (err error) {
@@ -97,7 +97,7 @@ func (o *Outbox) missingOf(ctx context.Context, merchant string, floor uint64) (
 }
 
 // sent lists the serials of a range that were sent and are not kept.
-func (o *Outbox) sent(merchant string, first, last uint64, kept map[uint64]bool) (serials []uint64, err error) {
+func (o *Publisher) sent(merchant string, first, last uint64, kept map[uint64]bool) (serials []uint64, err error) {
 	err = o.Ledger.View(func(tx *ledger.Tx) error {
 		for serial := first; serial <= last; serial++ {
 			if kept[serial] {
@@ -118,7 +118,7 @@ func (o *Outbox) sent(merchant string, first, last uint64, kept map[uint64]bool)
 
 // republish records what RESULTS lost, as one finding, and marks a page of each merchant to be sent
 // again. It returns when to look again.
-func (o *Outbox) republish(ctx context.Context, differs difference, found []absent, due time.Time) (time.Time, error) {
+func (o *Publisher) republish(ctx context.Context, differs difference, found []absent, due time.Time) (time.Time, error) {
 	if len(found) == 0 {
 		return due, nil
 	}
@@ -174,7 +174,7 @@ func (a absent) mark(tx *ledger.Tx, from int) error {
 }
 
 // markRest marks the rest after begin. A crash here leaves it for tomorrow.
-func (o *Outbox) markRest(ctx context.Context, a absent) error {
+func (o *Publisher) markRest(ctx context.Context, a absent) error {
 	for from := resendChunk; from < len(a.serials); from += resendChunk {
 		if err := o.Ledger.Commit(ctx, func(tx *ledger.Tx) error { return a.mark(tx, from) }); err != nil {
 			return err
@@ -185,7 +185,7 @@ func (o *Outbox) markRest(ctx context.Context, a absent) error {
 
 // setFloor records that a purge by the vault left a merchant its newest results only: what is below
 // is not missing.
-func (o *Outbox) setFloor(ctx context.Context, merchant string, keep, purged uint64) error {
+func (o *Publisher) setFloor(ctx context.Context, merchant string, keep, purged uint64) error {
 	if purged == 0 {
 		return nil
 	}

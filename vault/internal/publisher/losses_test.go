@@ -1,4 +1,4 @@
-package outbox
+package publisher
 
 import (
 	"context"
@@ -15,13 +15,13 @@ import (
 )
 
 // published starts a vault with two merchants, whose results a real broker has.
-func published(t *testing.T) (d *fixture, broker *brokertest.Site, relay *channel.Relay, o *Outbox, stop func() error) {
+func published(t *testing.T) (d *fixture, broker *brokertest.Site, relay *channel.Relay, o *Publisher, stop func() error) {
 	t.Helper()
 	d = newFixture(t)
 	d.Enrol("shop-2")
 	broker = brokertest.Start(t)
 	relay = broker.Relay()
-	o = d.outbox(broker.Vault())
+	o = d.publisher(broker.Vault())
 	stop = start(o)
 	d.reject("shop-1", 40)
 	d.reject("shop-2", 7)
@@ -46,7 +46,7 @@ func whole(t *testing.T, d *fixture, relay *channel.Relay) bool {
 }
 
 // looked makes keepRoom check RESULTS and waits for that.
-func looked(t *testing.T, d *fixture, o *Outbox) {
+func looked(t *testing.T, d *fixture, o *Publisher) {
 	t.Helper()
 	before := o.Shares().Asked
 	d.Clock.Pass(time.Second)
@@ -59,7 +59,7 @@ func looked(t *testing.T, d *fixture, o *Outbox) {
 // findings returns how many merchants lost results by the log.
 func (d *fixture) findings() uint64 { return d.State().Findings[book.FindingResultsLost] }
 
-func (d *fixture) mends(t *testing.T, relay *channel.Relay, o *Outbox) {
+func (d *fixture) mends(t *testing.T, relay *channel.Relay, o *Publisher) {
 	t.Helper()
 	waittest.For(t, "what was lost to be published again", func() bool {
 		notify(o.shares.check)
@@ -97,7 +97,7 @@ func TestResultsLostWhileTheVaultWasOff(t *testing.T) {
 	broker.Lose()
 	broker.Start()
 	d.Reopen()
-	o := d.outbox(broker.Vault())
+	o := d.publisher(broker.Vault())
 	stop = start(o)
 	defer func() { _ = stop() }()
 	d.mends(t, broker.Relay(), o)
@@ -172,9 +172,9 @@ func TestALyingBrokerHasResultsRepublishedOnceADay(t *testing.T) {
 	d := newFixture(t)
 	d.reject("shop-1", 20)
 	e := &empty{}
-	o := d.outbox(e)
+	o := d.publisher(e)
 	sealAll(t, o)
-	send := func(o *Outbox) {
+	send := func(o *Publisher) {
 		t.Helper()
 		for range 4 {
 			if err := o.checkRoom(t.Context()); err != nil {
@@ -191,7 +191,7 @@ func TestALyingBrokerHasResultsRepublishedOnceADay(t *testing.T) {
 		if hour%3 == 0 {
 			d.Reopen()
 		}
-		o = d.outbox(e)
+		o = d.publisher(e)
 		if err := o.losses.begin(d.Ledger); err != nil {
 			t.Fatal(err)
 		}
@@ -214,7 +214,7 @@ func TestALyingBrokerHasResultsRepublishedOnceADay(t *testing.T) {
 func TestOwnPurgesAreNoLoss(t *testing.T) {
 	d := newFixture(t)
 	broker := small(t)
-	o := d.outbox(broker.Vault())
+	o := d.publisher(broker.Vault())
 	stop := start(o)
 	for range 8 {
 		d.reject("shop-1", 100)
@@ -233,7 +233,7 @@ func TestOwnPurgesAreNoLoss(t *testing.T) {
 	}
 	broker.Stop()
 	broker.Start()
-	o = d.outbox(broker.Vault())
+	o = d.publisher(broker.Vault())
 	stop = start(o)
 	defer func() { _ = stop() }()
 	waittest.For(t, "the broker", o.Channel.Connected)

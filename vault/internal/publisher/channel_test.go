@@ -1,4 +1,4 @@
-package outbox
+package publisher
 
 import (
 	"bytes"
@@ -54,7 +54,7 @@ func TestResultsReachTheirStorefrontAndAreInTheLog(t *testing.T) {
 	if err := d.intake().Take(t.Context(), []channel.Message{run.Bag(msgs...)}); err != nil {
 		t.Fatal(err)
 	}
-	o := d.outbox(broker.Vault())
+	o := d.publisher(broker.Vault())
 	stop := start(o)
 	waittest.For(t, "30 results", func() bool { return len(read(t, relay, "shop-1")) == 30 })
 	waittest.For(t, "the checkpoint", func() bool { return o.Newest(channel.NoticeCheckpoint) != nil })
@@ -106,7 +106,7 @@ func TestManyMerchantsAtOnce(t *testing.T) {
 	shops := []*vaulttest.Storefront{d.shop, d.Enrol("shop-2"), d.Enrol("shop-3")}
 	broker := brokertest.Start(t)
 	relay := broker.Relay()
-	stop := start(d.outbox(broker.Vault()))
+	stop := start(d.publisher(broker.Vault()))
 	var wait sync.WaitGroup
 	for _, s := range shops {
 		wait.Go(func() {
@@ -132,7 +132,7 @@ func TestChannelThatComesAndGoes(t *testing.T) {
 	broker.Stop()
 	waittest.For(t, "the connection's end", func() bool { return !vault.Connected() })
 	d.reject("shop-1", 3)
-	stop := start(d.outbox(vault))
+	stop := start(d.publisher(vault))
 	waittest.For(t, "sealing", func() bool { pending, unsent := d.counts(); return pending == 0 && unsent == 3 })
 	broker.Start()
 	relay := broker.Relay()
@@ -196,7 +196,7 @@ func TestRateOfResultsIsBounded(t *testing.T) {
 // watching is a noticeLoop that a test drives.
 func (d *fixture) watching(c Channel) *noticeLoop {
 	d.TB.Helper()
-	return &noticeLoop{Outbox: d.outbox(c), size: -1, membersSize: -1}
+	return &noticeLoop{Publisher: d.publisher(c), size: -1, membersSize: -1}
 }
 
 func (w *noticeLoop) look(t *testing.T) {
@@ -330,7 +330,7 @@ func TestNoticesAreSentAgainToANewConnection(t *testing.T) {
 
 func TestDirectoryIssuedByHand(t *testing.T) {
 	d := newFixture(t)
-	o := d.outbox(&recorder{})
+	o := d.publisher(&recorder{})
 	if o.Newest(channel.NoticeDirectory) != nil {
 		t.Error("a directory before the first")
 	}

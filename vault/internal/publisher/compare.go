@@ -1,4 +1,4 @@
-package outbox
+package publisher
 
 import (
 	"context"
@@ -41,7 +41,7 @@ type difference struct {
 // compare compares RESULTS with what was published, and republishes what is missing. It looks at
 // the stream as a whole, and only where that differs at each merchant's results. Its error is the
 // ledger's.
-func (o *Outbox) compare(ctx context.Context, s observation) error {
+func (o *Publisher) compare(ctx context.Context, s observation) error {
 	var hint ledger.ResultsHint
 	err := o.Ledger.View(func(tx *ledger.Tx) (err error) {
 		hint, err = tx.ResultsHint()
@@ -88,7 +88,7 @@ func same(a, b ledger.ResultsHint) bool {
 }
 
 // differs returns how RESULTS differs from what was published.
-func (o *Outbox) differs(hint ledger.ResultsHint, s observation) difference {
+func (o *Publisher) differs(hint ledger.ResultsHint, s observation) difference {
 	old := o.Now().Add(-ResultsKept + ageMargin) // what was stored before this may have aged out
 	switch {
 	case hint.Created.IsZero():

@@ -1,7 +1,7 @@
-// Package outbox sends results to merchants, and the rolling notes (directory, members, position,
-// checkpoint) to everyone.
+// Package publisher sends results to merchants, and the rolling notes (directory, members,
+// position, checkpoint) to everyone.
 //
-// The ledger's fold issues results, one row each, in the transaction of their event. An [Outbox]
+// The ledger's fold issues results, one row each, in the transaction of their event. A [Publisher]
 // seals them to the merchant's newest reply key, links them into the merchant's chain, signs,
 // commits the bytes, and only then publishes; what has its durable ack is marked sent. A crash
 // between any two steps repeats the step: before the commit nothing was sent, after it the same
@@ -9,7 +9,7 @@
 //
 // Rolling notes are made again at each start, so only the serials of directory and members are
 // stored, as events.
-package outbox
+package publisher
 
 import (
 	"context"
@@ -74,7 +74,7 @@ const (
 	sealersKept     = 4096                  // reply keys parsed and kept, 10 KB each at most
 )
 
-// Config configures an [Outbox].
+// Config configures an [Publisher].
 type Config struct {
 	Ledger   *ledger.Ledger
 	Keys     Keys
@@ -91,9 +91,9 @@ type Config struct {
 	Logger  *slog.Logger     // nil is none
 }
 
-// Outbox publishes results and notices. Its methods are safe for concurrent use; one [Outbox.Run]
-// at a time.
-type Outbox struct {
+// Publisher publishes results and notices. Its methods are safe for concurrent use; one
+// [Publisher.Run] at a time.
+type Publisher struct {
 	Config
 	limit   *rate.Limiter
 	made    time.Time
@@ -107,10 +107,10 @@ type Outbox struct {
 	notices map[channel.Notice]*notice
 }
 
-// New returns an Outbox. It fails on an incomplete configuration.
-func New(c Config) (*Outbox, error) {
+// New returns a Publisher. It fails on an incomplete configuration.
+func New(c Config) (*Publisher, error) {
 	if c.Ledger == nil || c.Keys == nil || c.Channel == nil || c.Position == nil || c.Now == nil {
-		return nil, errors.New("the outbox needs a ledger, keys, a channel, intake's position and a clock")
+		return nil, errors.New("the publisher needs a ledger, keys, a channel, intake's position and a clock")
 	}
 	if c.Lifetime <= 0 {
 		c.Lifetime = defaultLifetime
@@ -132,14 +132,14 @@ func New(c Config) (*Outbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &Outbox{Config: c, made: time.Now(), limit: rate.NewLimiter(rate.Limit(c.Rate), min(c.Rate, roundResults)), sealers: sealers,
+	o := &Publisher{Config: c, made: time.Now(), limit: rate.NewLimiter(rate.Limit(c.Rate), min(c.Rate, roundResults)), sealers: sealers,
 		wake: make(chan struct{}, 1), shares: newShares(), losses: newLosses(), notices: map[channel.Notice]*notice{}}
 	return o, nil
 }
 
 // Run publishes until ctx ends, whose error it then returns. It waits while the channel is away.
 // Any other error is the ledger's or the signing key's: the daemon must stop.
-func (o *Outbox) Run(ctx context.Context) error {
+func (o *Publisher) Run(ctx context.Context) error {
 	if err := o.losses.begin(o.Ledger); err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 }
 
 // signer returns the vault's key, or an error when the ring was locked meanwhile.
-func (o *Outbox) signer() (*note.Signer, error) {
+func (o *Publisher) signer() (*note.Signer, error) {
 	if s := o.Keys.Signer(); s != nil {
 		return s, nil
 	}

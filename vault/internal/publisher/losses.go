@@ -1,4 +1,4 @@
-package outbox
+package publisher
 
 import (
 	"sync"
@@ -99,7 +99,7 @@ func (l *losses) countPublished(r ledger.Ready) {
 
 // recordAcked records, with the results that are marked as sent, how far the acks went: a stream
 // that ends before that has lost its tail.
-func (o *Outbox) recordAcked(tx *ledger.Tx) error {
+func (o *Publisher) recordAcked(tx *ledger.Tx) error {
 	acked := o.Channel.ResultsAcked()
 	hint, err := tx.ResultsHint()
 	if err != nil || hint.Created.IsZero() || acked.Last <= hint.Last || o.losses.rewound(acked) {

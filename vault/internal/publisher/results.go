@@ -1,4 +1,4 @@
-package outbox
+package publisher
 
 import (
 	"context"
@@ -14,10 +14,10 @@ import (
 )
 
 // sealResults makes notes of results as they are issued.
-func (o *Outbox) sealResults(ctx context.Context) error { return o.rounds(ctx, o.sealRound) }
+func (o *Publisher) sealResults(ctx context.Context) error { return o.rounds(ctx, o.sealRound) }
 
 // sealRound seals, chains, signs and commits one round of n pending results.
-func (o *Outbox) sealRound(ctx context.Context) (int, error) {
+func (o *Publisher) sealRound(ctx context.Context) (int, error) {
 	signer, err := o.signer()
 	if err != nil {
 		return 0, err
@@ -65,7 +65,7 @@ type result struct {
 // pending reads one round of issued results, by merchant, each with the proof that it is in the
 // log. The round's proofs have one checkpoint, of the snapshot that the results are read from, so
 // that their readers can compare them.
-func (o *Outbox) pending(signer *note.Signer) (chains []*chain, n int, err error) {
+func (o *Publisher) pending(signer *note.Signer) (chains []*chain, n int, err error) {
 	err = o.Ledger.View(func(tx *ledger.Tx) error {
 		list, err := tx.PendingResults(roundResults)
 		if err != nil || len(list) == 0 {
@@ -98,7 +98,7 @@ func (o *Outbox) pending(signer *note.Signer) (chains []*chain, n int, err error
 	return chains, n, err
 }
 
-func (o *Outbox) sealParts(chains []*chain) error {
+func (o *Publisher) sealParts(chains []*chain) error {
 	tasks := new(errgroup.Group)
 	tasks.SetLimit(o.Workers)
 	for _, c := range chains {
@@ -109,7 +109,7 @@ func (o *Outbox) sealParts(chains []*chain) error {
 	return tasks.Wait()
 }
 
-func (o *Outbox) sealPart(r *result) error {
+func (o *Publisher) sealPart(r *result) error {
 	sealer, err := o.sealer(r.pending.ReplyKey)
 	if err != nil {
 		return fmt.Errorf("reply key of merchant %s: %w", r.pending.Merchant, err)
@@ -123,7 +123,7 @@ func (o *Outbox) sealPart(r *result) error {
 }
 
 // sealer returns the sealer of a reply key, KEYNAME+BASE64.
-func (o *Outbox) sealer(line string) (*seal.Sealer, error) {
+func (o *Publisher) sealer(line string) (*seal.Sealer, error) {
 	if s, ok := o.sealers.Get(line); ok {
 		return s, nil
 	}
@@ -140,7 +140,7 @@ func (o *Outbox) sealer(line string) (*seal.Sealer, error) {
 }
 
 // sign links and signs each merchant's results, chains in parallel.
-func (o *Outbox) sign(chains []*chain, signer *note.Signer) error {
+func (o *Publisher) sign(chains []*chain, signer *note.Signer) error {
 	tasks := new(errgroup.Group)
 	tasks.SetLimit(o.Workers)
 	for _, c := range chains {
@@ -165,7 +165,7 @@ func (o *Outbox) sign(chains []*chain, signer *note.Signer) error {
 	return tasks.Wait()
 }
 
-var errChain = errors.New("a merchant's chain of results moved while results were sealed: is another outbox running?")
+var errChain = errors.New("a merchant's chain of results moved while results were sealed: is another publisher running?")
 
 // commit stores a chain's notes if the chain has not moved. After this the bytes are fixed for
 // ever.

@@ -1,4 +1,4 @@
-package outbox
+package publisher
 
 import (
 	"cmp"
@@ -104,7 +104,7 @@ func (s *shares) share() uint64 {
 }
 
 // Shares returns how RESULTS is shared.
-func (o *Outbox) Shares() Shares {
+func (o *Publisher) Shares() Shares {
 	s := o.shares
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -153,7 +153,7 @@ func notify(signal chan<- struct{}) {
 
 // keepRoom keeps room in RESULTS until ctx ends: while it is over three quarters full, the merchant
 // with the most results loses its oldest, until nobody is over its share.
-func (o *Outbox) keepRoom(ctx context.Context) error {
+func (o *Publisher) keepRoom(ctx context.Context) error {
 	ticker := time.NewTicker(roomEvery)
 	defer ticker.Stop()
 	for {
@@ -172,7 +172,7 @@ func (o *Outbox) keepRoom(ctx context.Context) error {
 }
 
 // checkRoom checks how full RESULTS is, and makes room. Its error is the ledger's.
-func (o *Outbox) checkRoom(ctx context.Context) error {
+func (o *Publisher) checkRoom(ctx context.Context) error {
 	acked, again := o.Channel.ResultsAcked(), o.losses.repeated()
 	room, err := o.Channel.ResultsRoom(ctx)
 	s := o.shares
@@ -209,7 +209,7 @@ type census struct {
 // count counts the merchants every minute, their results of the last seven days every hour, and
 // under pressure, at most once an hour, what each may have in RESULTS: the results of the last 30
 // days, less an unknown number purged before the unlock, which the first purges correct.
-func (o *Outbox) count() error {
+func (o *Publisher) count() error {
 	s := o.shares
 	now := time.Now()
 	s.mu.Lock()
@@ -260,7 +260,7 @@ func (c *census) read(tx *ledger.Tx, now time.Time) error {
 }
 
 // makeRoom purges until RESULTS is under three quarters full, or nobody is over its share.
-func (o *Outbox) makeRoom(ctx context.Context, room channel.Room) error {
+func (o *Publisher) makeRoom(ctx context.Context, room channel.Room) error {
 	excess := room.Bytes - room.MaxBytes/100*pressure
 	for excess > 0 && ctx.Err() == nil {
 		merchant, had, keep := o.shares.largestOver()

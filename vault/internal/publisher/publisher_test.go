@@ -1,4 +1,4 @@
-package outbox
+package publisher
 
 import (
 	"bytes"
@@ -97,7 +97,7 @@ func (r *recorder) published() []ledger.Ready {
 	return r.results
 }
 
-// fixture is a vault with an Outbox and one merchant.
+// fixture is a vault with a Publisher and one merchant.
 type fixture struct {
 	*vaulttest.Vault
 	shop *vaulttest.Storefront
@@ -119,7 +119,7 @@ func (d *fixture) intake() *intake.Intake {
 	return i
 }
 
-func (d *fixture) outbox(c Channel) *Outbox {
+func (d *fixture) publisher(c Channel) *Publisher {
 	d.TB.Helper()
 	o, err := New(Config{Ledger: d.Ledger, Keys: d.Ring, Channel: c, Position: d.intake().Position, Now: d.Clock.Now})
 	if err != nil {
@@ -159,8 +159,8 @@ func (d *fixture) counts() (pending, unsent int) {
 	return pending, unsent
 }
 
-// start runs an Outbox until stop, which returns Run's error.
-func start(o *Outbox) (stop func() error) {
+// start runs a Publisher until stop, which returns Run's error.
+func start(o *Publisher) (stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- o.Run(ctx) }()
@@ -200,7 +200,7 @@ func TestCrashBetweenEachStep(t *testing.T) {
 	ctx := t.Context()
 
 	// Sealed and signed, not committed: nothing is left of it.
-	o := d.outbox(&recorder{})
+	o := d.publisher(&recorder{})
 	chains, n, err := o.pending(d.Ring.Signer())
 	if err != nil || n != 3 {
 		t.Fatalf("%d pending, %v", n, err)
@@ -214,7 +214,7 @@ func TestCrashBetweenEachStep(t *testing.T) {
 	}
 
 	// Committed, not published.
-	if n, err := d.outbox(&recorder{}).sealRound(ctx); n != 3 || err != nil {
+	if n, err := d.publisher(&recorder{}).sealRound(ctx); n != 3 || err != nil {
 		t.Fatalf("sealed %d, %v", n, err)
 	}
 	d.Reopen()
@@ -225,7 +225,7 @@ func TestCrashBetweenEachStep(t *testing.T) {
 	// Published, and the marks are lost.
 	cancelled, cancel := context.WithCancel(ctx)
 	lost := &recorder{before: cancel}
-	if _, _, err := d.outbox(lost).sendRound(cancelled); !errors.Is(err, context.Canceled) || len(lost.published()) == 0 {
+	if _, _, err := d.publisher(lost).sendRound(cancelled); !errors.Is(err, context.Canceled) || len(lost.published()) == 0 {
 		t.Fatalf("%d published by a round that was cut short: %v", len(lost.published()), err)
 	}
 	d.Reopen()
@@ -235,7 +235,7 @@ func TestCrashBetweenEachStep(t *testing.T) {
 
 	// Published, the second without an answer.
 	first := &recorder{answers: []error{nil, channel.ErrUnknown}}
-	if _, trouble, err := d.outbox(first).sendRound(ctx); !errors.Is(trouble, channel.ErrUnknown) || err != nil {
+	if _, trouble, err := d.publisher(first).sendRound(ctx); !errors.Is(trouble, channel.ErrUnknown) || err != nil {
 		t.Fatalf("trouble %v, error %v", trouble, err)
 	}
 	if _, unsent := d.counts(); unsent != 1 {
@@ -245,7 +245,7 @@ func TestCrashBetweenEachStep(t *testing.T) {
 	// Published again with the same bytes.
 	d.Reopen()
 	second := &recorder{}
-	if n, trouble, err := d.outbox(second).sendRound(ctx); n != 1 || trouble != nil || err != nil {
+	if n, trouble, err := d.publisher(second).sendRound(ctx); n != 1 || trouble != nil || err != nil {
 		t.Fatalf("%d, trouble %v, error %v", n, trouble, err)
 	}
 	if again := second.published()[0]; again.Serial != 2 || !bytes.Equal(again.Note, first.published()[1].Note) {
@@ -267,7 +267,7 @@ func TestCrashBetweenEachStep(t *testing.T) {
 func TestChainThatMovedMeanwhile(t *testing.T) {
 	d := newFixture(t)
 	d.reject("shop-1", 2)
-	o, other := d.outbox(&recorder{}), d.outbox(&recorder{})
+	o, other := d.publisher(&recorder{}), d.publisher(&recorder{})
 	chains, _, err := o.pending(d.Ring.Signer())
 	if err != nil {
 		t.Fatal(err)
@@ -291,7 +291,7 @@ func TestResultsAreSealedToTheNewestReplyKey(t *testing.T) {
 		ReplyKeys: []string{old.ReplyLine(), newest.ReplyLine()}, Acceptor: "ACCEPTOR2", Currencies: []string{"USD"}})
 	d.reject("shop-2", 1)
 	r := &recorder{}
-	o := d.outbox(r)
+	o := d.publisher(r)
 	if _, err := o.sealRound(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -307,7 +307,7 @@ func (lockedKeys) Signer() *note.Signer { return nil }
 
 func TestLockedRingSignsNothing(t *testing.T) {
 	d := newFixture(t)
-	o := d.outbox(&recorder{})
+	o := d.publisher(&recorder{})
 	o.Keys = lockedKeys{d.Ring}
 	if err := o.Run(t.Context()); err == nil || errors.Is(err, context.Canceled) {
 		t.Errorf("ran while locked: %v", err)
@@ -316,6 +316,6 @@ func TestLockedRingSignsNothing(t *testing.T) {
 
 func TestConfigurationThatLacksSomething(t *testing.T) {
 	if _, err := New(Config{}); err == nil {
-		t.Error("an outbox without a ledger was made")
+		t.Error("a publisher without a ledger was made")
 	}
 }

@@ -1,4 +1,4 @@
-package outbox
+package publisher
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 )
 
 // rounds repeats round; after one of fewer than roundResults it waits for a commit.
-func (o *Outbox) rounds(ctx context.Context, round func(context.Context) (n int, err error)) error {
+func (o *Publisher) rounds(ctx context.Context, round func(context.Context) (n int, err error)) error {
 	for {
 		committed := o.Ledger.Committed()
 		n, err := round(ctx)
@@ -29,7 +29,7 @@ func (o *Outbox) rounds(ctx context.Context, round func(context.Context) (n int,
 }
 
 // sendResults publishes what is sealed and not yet acknowledged.
-func (o *Outbox) sendResults(ctx context.Context) error {
+func (o *Publisher) sendResults(ctx context.Context) error {
 	quiet := false // the failure was logged
 	return o.rounds(ctx, func(ctx context.Context) (int, error) {
 		n, trouble, err := o.sendRound(ctx)
@@ -47,7 +47,7 @@ func (o *Outbox) sendResults(ctx context.Context) error {
 
 // await waits after a failed round: at most a second, and only until there is room where that was
 // lacking.
-func (o *Outbox) await(ctx context.Context, trouble error) error {
+func (o *Publisher) await(ctx context.Context, trouble error) error {
 	var freed <-chan struct{} // nil where room was not lacking
 	if errors.Is(trouble, channel.ErrFull) {
 		freed = o.shares.freed
@@ -65,7 +65,7 @@ func (o *Outbox) await(ctx context.Context, trouble error) error {
 // sendRound publishes one round, waits for its acks and marks what is durable. A crash before the
 // mark means that the same bytes are published again. trouble is the channel's error, err the
 // ledger's.
-func (o *Outbox) sendRound(ctx context.Context) (n int, trouble, err error) {
+func (o *Publisher) sendRound(ctx context.Context) (n int, trouble, err error) {
 	var ready, newest []ledger.Ready
 	err = o.Ledger.View(func(tx *ledger.Tx) (err error) {
 		if ready, err = tx.UnsentResults(roundResults); err != nil {

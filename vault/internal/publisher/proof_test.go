@@ -1,4 +1,4 @@
-package outbox
+package publisher
 
 import (
 	"encoding/hex"
@@ -23,7 +23,7 @@ func leaf(t testing.TB, r vaulttest.Opened) [proof.LeafBytes]byte {
 }
 
 // sealed seals and sends what is pending, and opens all results so far.
-func (d *fixture) sealed(t *testing.T, o *Outbox, r *recorder) []vaulttest.Opened {
+func (d *fixture) sealed(t *testing.T, o *Publisher, r *recorder) []vaulttest.Opened {
 	t.Helper()
 	for {
 		n, err := o.sealRound(t.Context())
@@ -56,7 +56,7 @@ func TestEveryResultProvesItsPlaceInTheLog(t *testing.T) {
 	checked := 0
 	for _, batch := range []int{1, 3, roundResults + 40, 2} {
 		d.reject("shop-1", batch)
-		results := d.sealed(t, w.Outbox, r)
+		results := d.sealed(t, w.Publisher, r)
 		d.reject("shop-1", 0)
 		w.look(t)
 		rounds := map[int64]int{}
@@ -123,7 +123,7 @@ func (d *fixture) checkPrefixes(t *testing.T, bySize map[int64]proof.Checkpoint)
 func TestLongestProofFits(t *testing.T) {
 	d := newFixture(t)
 	ids := d.reject("shop-1", 1)
-	o := d.outbox(&recorder{})
+	o := d.publisher(&recorder{})
 	chains, _, err := o.pending(d.Ring.Signer())
 	if err != nil {
 		t.Fatal(err)
@@ -150,7 +150,7 @@ func TestLongestProofFits(t *testing.T) {
 func BenchmarkSealRound(b *testing.B) {
 	d := newFixture(b)
 	d.reject("shop-1", 20000)
-	o := d.outbox(&recorder{})
+	o := d.publisher(&recorder{})
 	signer := d.Ring.Signer()
 	var total, reading, proving time.Duration
 	results := 0

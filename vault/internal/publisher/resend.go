@@ -1,4 +1,4 @@
-package outbox
+package publisher
 
 import (
 	"context"
@@ -31,7 +31,7 @@ var (
 	ErrResendWaits = errors.New("the results wait for the channel: they are sent as soon as it accepts them; there is no need to ask again")
 )
 
-// Resent is what [Outbox.Resend] published again.
+// Resent is what [Publisher.Resend] published again.
 type Resent struct {
 	From, Through uint64 // serials
 	// serial of the merchant's oldest result of the last 30 days; older ones are not republished
@@ -46,7 +46,7 @@ type Resent struct {
 // the merchant's share of RESULTS: more would displace each other before the shop has read them. It
 // returns when they are durable in the channel. Repeated calls do no harm; after a crash, those
 // that were marked are sent after the next unlock. by is who asks for it. progress may be nil.
-func (o *Outbox) Resend(ctx context.Context, by book.Event, from uint64, count int, progress func(done, total int)) (Resent, error) {
+func (o *Publisher) Resend(ctx context.Context, by book.Event, from uint64, count int, progress func(done, total int)) (Resent, error) {
 	page, err := o.markResend(ctx, by, from, count)
 	if err != nil {
 		return page, err
@@ -55,7 +55,7 @@ func (o *Outbox) Resend(ctx context.Context, by book.Event, from uint64, count i
 }
 
 // page returns what is to be published again.
-func (o *Outbox) page(tx *ledger.Tx, merchant string, from uint64, count int) (page Resent, err error) {
+func (o *Publisher) page(tx *ledger.Tx, merchant string, from uint64, count int) (page Resent, err error) {
 	page.Oldest, page.Last, err = tx.ResultsSince(merchant, o.Now().Add(-ResultsKept))
 	if err != nil {
 		return page, err
@@ -98,7 +98,7 @@ func (s *shares) maxPage() uint64 {
 
 // markResend appends the event of what is republished, and marks it: the first commit has both the
 // event and the first results.
-func (o *Outbox) markResend(ctx context.Context, by book.Event, from uint64, count int) (page Resent, err error) {
+func (o *Publisher) markResend(ctx context.Context, by book.Event, from uint64, count int) (page Resent, err error) {
 	err = o.Ledger.Commit(ctx, func(tx *ledger.Tx) error {
 		if page, err = o.page(tx, by.Merchant, from, count); err != nil {
 			return err
@@ -133,7 +133,7 @@ func markRange(tx *ledger.Tx, merchant string, from, through uint64) error {
 }
 
 // awaitResend waits until a page is durable in the channel. A merchant's results go out in order.
-func (o *Outbox) awaitResend(ctx context.Context, merchant string, page Resent, progress func(done, total int)) error {
+func (o *Publisher) awaitResend(ctx context.Context, merchant string, page Resent, progress func(done, total int)) error {
 	next, moved := page.From, time.Now()
 	for {
 		before := next

@@ -1,4 +1,4 @@
-package outbox
+package publisher
 
 import (
 	"context"
@@ -32,7 +32,7 @@ func TestOneMerchantCannotFillResultsForOthers(t *testing.T) {
 	quiet := d.Enrol("shop-2")
 	broker := small(t)
 	relay := broker.Relay()
-	o := d.outbox(broker.Vault())
+	o := d.publisher(broker.Vault())
 	stop := start(o)
 	defer func() { _ = stop() }()
 	d.reject(quiet.ID, 3)
@@ -76,14 +76,14 @@ func TestAFullStreamIsFreedAtTheStart(t *testing.T) {
 		d.reject("shop-1", 100) // as many as the ledger knows of
 	}
 	d.reject(quiet.ID, 2)
-	o := d.outbox(vault)
+	o := d.publisher(vault)
 	sealAll(t, o)
 	stop := start(o)
 	defer func() { _ = stop() }()
 	waittest.For(t, "the quiet merchant's results", func() bool { return len(read(t, relay, quiet.ID)) == 2 })
 }
 
-func sealAll(t *testing.T, o *Outbox) {
+func sealAll(t *testing.T, o *Publisher) {
 	t.Helper()
 	for {
 		n, err := o.sealRound(t.Context())
@@ -122,7 +122,7 @@ func TestTheNewestFollowsARepublication(t *testing.T) {
 	d := newFixture(t)
 	d.reject("shop-1", 6)
 	r := &recorder{}
-	o := d.outbox(r)
+	o := d.publisher(r)
 	sealAll(t, o)
 	send := func() []uint64 {
 		t.Helper()
@@ -171,7 +171,7 @@ func TestResultsOfTheLastDays(t *testing.T) {
 	d.Clock.Pass(20 * 24 * time.Hour)
 	middle := d.Clock.Now()
 	d.reject("shop-1", 4)
-	o := d.outbox(&recorder{})
+	o := d.publisher(&recorder{})
 	if _, err := o.sealRound(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +195,7 @@ func TestPurgedResultsArePublishedAgainInPages(t *testing.T) {
 	d.Enrol("shop-2")
 	broker := small(t)
 	relay := broker.Relay()
-	o := d.outbox(broker.Vault())
+	o := d.publisher(broker.Vault())
 	stop := start(o)
 	defer func() { _ = stop() }()
 	for range 9 {
@@ -248,7 +248,7 @@ func TestWhatIsNotPublishedAgain(t *testing.T) {
 	d.Clock.Pass(31 * 24 * time.Hour)
 	d.reject("shop-1", 3)
 	r := &recorder{}
-	o := d.outbox(r)
+	o := d.publisher(r)
 	sealAll(t, o)
 	if _, trouble, err := o.sendRound(t.Context()); trouble != nil || err != nil {
 		t.Fatal(trouble, err)
@@ -315,7 +315,7 @@ func TestALyingBrokerCostsLittle(t *testing.T) {
 		"purges more than all":  {room: channel.Room{Bytes: 1 << 20, MaxBytes: 1 << 20}, gives: math.MaxUint64},
 		"holds less than empty": {room: channel.Room{Bytes: -1, MaxBytes: 1 << 20}},
 	} {
-		o := d.outbox(l)
+		o := d.publisher(l)
 		sealAll(t, o)
 		for range 3 {
 			if err := o.checkRoom(t.Context()); err != nil {

@@ -1,4 +1,4 @@
-package outbox
+package publisher
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 type notice struct {
 	note    []byte
 	content string    // without serial and times: a change means a new note
-	issued  time.Time // by the outbox's clock
+	issued  time.Time // by the publisher's clock
 	sent    bool      // over this connection
 }
 
@@ -27,13 +27,13 @@ func noticeOrder() [4]channel.Notice {
 }
 
 // Newest returns the newest note of a kind, nil before the first. Do not change it.
-func (o *Outbox) Newest(kind channel.Notice) []byte {
+func (o *Publisher) Newest(kind channel.Notice) []byte {
 	return o.newest(kind).note
 }
 
 // IssueDirectory issues a directory at once, for `directory publish`, and returns its serial. It is
 // published as soon as the channel is up.
-func (o *Outbox) IssueDirectory(ctx context.Context, actor, origin, purpose string) (uint64, error) {
+func (o *Publisher) IssueDirectory(ctx context.Context, actor, origin, purpose string) (uint64, error) {
 	serial, err := o.directory(ctx, book.Event{Actor: actor, Origin: origin, Purpose: purpose})
 	if err == nil {
 		o.wakeNotices()
@@ -41,7 +41,7 @@ func (o *Outbox) IssueDirectory(ctx context.Context, actor, origin, purpose stri
 	return serial, err
 }
 
-func (o *Outbox) wakeNotices() {
+func (o *Publisher) wakeNotices() {
 	select {
 	case o.wake <- struct{}{}:
 	default:
@@ -49,9 +49,9 @@ func (o *Outbox) wakeNotices() {
 }
 
 // AwaitMember waits until the channel has a members note with the merchant as it is now. It reports
-// false where ctx ends first, or the channel is away and the Outbox not new. It is no proof that a
-// relay has read the note.
-func (o *Outbox) AwaitMember(ctx context.Context, m book.Merchant) (bool, error) {
+// false where ctx ends first, or the channel is away and the Publisher not new. It is no proof that
+// a relay has read the note.
+func (o *Publisher) AwaitMember(ctx context.Context, m book.Merchant) (bool, error) {
 	now, err := memberOf(m)
 	if err != nil {
 		return false, err
@@ -72,7 +72,7 @@ func (o *Outbox) AwaitMember(ctx context.Context, m book.Merchant) (bool, error)
 	return false, nil
 }
 
-func (o *Outbox) newest(kind channel.Notice) notice {
+func (o *Publisher) newest(kind channel.Notice) notice {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if n := o.notices[kind]; n != nil {
@@ -83,8 +83,8 @@ func (o *Outbox) newest(kind channel.Notice) notice {
 
 // sendNotices keeps the rolling notes current, once a second, which bounds positions and
 // checkpoints; when nothing changes it costs two reads of the ledger.
-func (o *Outbox) sendNotices(ctx context.Context) error {
-	w := &noticeLoop{Outbox: o, size: -1, membersSize: -1}
+func (o *Publisher) sendNotices(ctx context.Context) error {
+	w := &noticeLoop{Publisher: o, size: -1, membersSize: -1}
 	for {
 		if err := w.refresh(ctx); err != nil {
 			return err
@@ -119,7 +119,7 @@ func (w *noticeLoop) wait(ctx context.Context) error {
 
 // noticeLoop is the state of sendNotices.
 type noticeLoop struct {
-	*Outbox
+	*Publisher
 	size         int64 // of the log when positions were last read
 	membersSize  int64 // of the log when the merchants were last read
 	connected    bool
@@ -227,11 +227,11 @@ func (w *noticeLoop) refreshHeads() error {
 }
 
 // due reports whether a note must be issued: there is none, or its content changed, or it expired.
-func (o *Outbox) due(kind channel.Notice, content string) bool {
+func (o *Publisher) due(kind channel.Notice, content string) bool {
 	return o.changed(kind, content) || o.expired(kind)
 }
 
-func (o *Outbox) changed(kind channel.Notice, content string) bool {
+func (o *Publisher) changed(kind channel.Notice, content string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n := o.notices[kind]
@@ -240,7 +240,7 @@ func (o *Outbox) changed(kind channel.Notice, content string) bool {
 
 // expired reports whether the newest note is older than Reissue, or from the future: the clock went
 // back.
-func (o *Outbox) expired(kind channel.Notice) bool {
+func (o *Publisher) expired(kind channel.Notice) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n := o.notices[kind]
@@ -251,7 +251,7 @@ func (o *Outbox) expired(kind channel.Notice) bool {
 	return age < 0 || age >= o.Reissue
 }
 
-func (o *Outbox) set(kind channel.Notice, note []byte, content string) {
+func (o *Publisher) set(kind channel.Notice, note []byte, content string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.notices[kind] = &notice{note: note, content: content, issued: o.Now()}
@@ -289,7 +289,7 @@ func (w *noticeLoop) publish(ctx context.Context) {
 	}
 }
 
-func (o *Outbox) forget() {
+func (o *Publisher) forget() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, n := range o.notices {
@@ -297,7 +297,7 @@ func (o *Outbox) forget() {
 	}
 }
 
-func (o *Outbox) unsent(kind channel.Notice) *notice {
+func (o *Publisher) unsent(kind channel.Notice) *notice {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if n := o.notices[kind]; n != nil && !n.sent {
@@ -308,7 +308,7 @@ func (o *Outbox) unsent(kind channel.Notice) *notice {
 
 // directory signs and commits the next directory; by is who wants it. A crash after the commit
 // costs a serial: the next start issues another one.
-func (o *Outbox) directory(ctx context.Context, by book.Event) (serial uint64, err error) {
+func (o *Publisher) directory(ctx context.Context, by book.Event) (serial uint64, err error) {
 	o.issuing.Lock()
 	defer o.issuing.Unlock()
 	signer, err := o.signer()
@@ -357,7 +357,7 @@ func directoryContent(keys []envelope.DirectoryKey, relays []string) string {
 	return b.String() + "/ " + strings.Join(relays, " ")
 }
 
-func (o *Outbox) issueMembers(ctx context.Context) error {
+func (o *Publisher) issueMembers(ctx context.Context) error {
 	signer, err := o.signer()
 	if err != nil {
 		return err
