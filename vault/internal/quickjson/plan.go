@@ -9,7 +9,7 @@ import (
 	"sync"
 )
 
-// plan is how a struct is read and written. It is made once a type.
+// plan is how a struct type is read and written, made once.
 type plan struct {
 	fields []field
 }
@@ -47,8 +47,7 @@ type form struct {
 
 var plans sync.Map // reflect.Type to *plan, nil for types that are encoding/json's
 
-// planOf gives the plan of a struct type, nil where encoding/json does something with it that is
-// not done here.
+// planOf returns the plan of a struct type, nil where only encoding/json can do it.
 func planOf(t reflect.Type) *plan {
 	if p, ok := plans.Load(t); ok {
 		return p.(*plan)
@@ -159,8 +158,8 @@ func formOf(t reflect.Type) *form {
 	return &form{}
 }
 
-// omission gives what a field's options leave out; nil is nothing. It reports false for an option
-// that is not known here.
+// omission returns when a field's options omit it; nil: never. It reports false for an unknown
+// option.
 func omission(t reflect.Type, options string) (func(reflect.Value) bool, bool) {
 	switch options {
 	case "":

@@ -1,11 +1,11 @@
 // Package quickjson reads and writes the JSON of events and records several times as fast as
-// encoding/json: Append writes the same bytes, and Unmarshal reads the same values, unknown members
-// refused.
+// encoding/json: Append writes the same bytes, and Unmarshal reads the same values and refuses
+// unknown members.
 //
-// It is fast on the very form that Append writes: no white space, members in the order of the
-// struct's fields, strings that need no escape. Whatever else it meets it leaves to encoding/json,
-// from the beginning of the value, so that there is one meaning of every text. It uses no unsafe
-// memory: an auditor reads events of a vault that it does not trust.
+// It is fast on the form that Append writes: no white space, members in the order of the struct's
+// fields, strings without escapes. Anything else it leaves to encoding/json, from the beginning of
+// the value, so that every text has one meaning. It uses no unsafe memory: an auditor reads events
+// of a vault that it does not trust.
 package quickjson
 
 import (
@@ -54,8 +54,8 @@ func Unmarshal[T any](data []byte, v *T) error {
 	return nil
 }
 
-// Read replaces *v by the value of data if that is in the form that Append writes; else it reports
-// false, whatever else data may be, and *v is undefined. Strings of *v share one copy of data.
+// Read replaces *v by the value of data if that has the form that Append writes; else it reports
+// false, and *v is undefined. Strings of *v share one copy of data.
 func Read[T any](data []byte, v *T) bool {
 	target := reflect.ValueOf(v).Elem()
 	target.SetZero()

@@ -7,8 +7,7 @@ import (
 	"strings"
 )
 
-// reader reads the form that Append writes. Its methods report false where the text is not that: it
-// may be JSON all the same.
+// reader reads the form that Append writes. Its methods report false for any other, JSON or not.
 type reader struct {
 	data []byte
 	text string // the same bytes
@@ -82,7 +81,7 @@ func (r *reader) value(f *form, v reflect.Value) bool {
 	return false
 }
 
-// string takes a string that needs no unescaping and is ASCII.
+// string reads a string of ASCII that needs no unescaping.
 func (r *reader) string() (string, bool) {
 	if !r.accept('"') {
 		return "", false
@@ -96,8 +95,7 @@ func (r *reader) string() (string, bool) {
 	return s, true
 }
 
-// isPlain reports whether all bytes stand for themselves in a string, eight at a time as long as
-// there are so many.
+// isPlain reports whether all bytes stand for themselves in a string, eight at a time if possible.
 func isPlain(b []byte) bool {
 	const each, high = 0x0101010101010101, 0x8080808080808080
 	for ; len(b) >= 8; b = b[8:] {

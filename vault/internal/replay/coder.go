@@ -11,8 +11,8 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// coder writes values into bytes, or reads them from there, both by the declarations of their
-// types: a member that is added to one needs nothing here. Its form is private to one process.
+// coder writes values into bytes, or reads them, by their types' declarations: a new member needs
+// nothing here. Its form is private to one process.
 type coder struct {
 	reading bool
 	buffer  []byte // what was written
@@ -22,7 +22,6 @@ type coder struct {
 
 var errCut = errors.New("a record of the replay's own file is cut")
 
-// appendPayment appends a payment to dst.
 func appendPayment(dst []byte, p *book.Payment) ([]byte, error) {
 	c := coder{buffer: dst}
 	c.value(reflect.ValueOf(p).Elem())
@@ -41,7 +40,7 @@ func readPayment(text string, p *book.Payment) error {
 
 var timeType = reflect.TypeFor[envelope.Time]()
 
-// value has v, which is addressable and, where it is read, zero, with all that it holds.
+// value writes or reads v, which is addressable and, when read, zero.
 func (c *coder) value(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.String:
@@ -76,7 +75,7 @@ func (c *coder) value(v reflect.Value) {
 	}
 }
 
-// members has which members of a struct are not zero, of 64 at most, and those.
+// members writes or reads which members of a struct, 64 at most, are not zero, and those.
 func (c *coder) members(v reflect.Value) {
 	set := uint64(0)
 	for i := 0; !c.reading && i < v.NumField(); i++ {
@@ -95,7 +94,7 @@ func (c *coder) members(v reflect.Value) {
 	}
 }
 
-// pointer has whether there is a value, and the value.
+// pointer writes or reads whether there is a value, and the value.
 func (c *coder) pointer(v reflect.Value) {
 	there := c.bool(!v.IsNil())
 	if c.reading && there {
@@ -106,7 +105,7 @@ func (c *coder) pointer(v reflect.Value) {
 	}
 }
 
-// slice has the length of a slice, and its values. An empty one is read as none.
+// slice writes or reads a slice's length and values. An empty one is read as nil.
 func (c *coder) slice(v reflect.Value) {
 	length := c.uint(uint64(v.Len()))
 	if c.reading {
@@ -135,7 +134,7 @@ func (c *coder) string(s *string) {
 	}
 }
 
-// uint writes n, or returns what is read in its place.
+// uint writes n, or returns what it reads instead.
 func (c *coder) uint(n uint64) uint64 {
 	if !c.reading {
 		c.buffer = binary.AppendUvarint(c.buffer, n)

@@ -13,7 +13,7 @@ import (
 // ErrNoMerchant is returned where the replayed log knows no merchant of the name.
 var ErrNoMerchant = errors.New("the replayed log has no such merchant")
 
-// Batches are those of the state, by number.
+// Batches are the state's batches, by number.
 func (s *State) Batches() []book.Batch {
 	all := book.Batches.In(s.state.State)
 	batches := make([]book.Batch, 0, len(all))
@@ -35,16 +35,16 @@ func (s *State) Merchant(id string) (bool, error) {
 	return found, err
 }
 
-// Payments gives fn the payments that are wanted, by the number of their batch and in one in the
-// order of arrival; those without a batch come last. It holds some 100 bytes of each in memory
-// meanwhile. The first error of fn ends it.
+// Payments calls fn with the wanted payments, by the number of their batch and then in the order of
+// arrival; those without a batch come last. It needs some 100 bytes of memory for each. The first
+// error of fn ends it.
 func (s *State) Payments(wanted func(book.Payment) bool, fn func(book.Payment) error) error {
 	type place struct {
 		batch, number uint64
 		key           book.Key
 	}
 	var places []place
-	// one string of each: a payment's is a part of all that was read with it
+	// one string each: a payment's is a part of all that was read with it
 	merchants := map[string]string{}
 	err := s.state.payments.Each(func(p book.Payment) error {
 		if !wanted(p) {

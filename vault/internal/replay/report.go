@@ -9,12 +9,11 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// ErrDiverged is returned when the log does not come to what it says, or to what the vault has
-// signed elsewhere.
+// ErrDiverged is returned when the log does not come to what it, or the vault elsewhere, says.
 var ErrDiverged = errors.New("the log does not replay")
 
-// ErrNoState is returned when entries could not be folded, because what was before them is not
-// there.
+// ErrNoState is returned when entries could not be folded, because the state before them is
+// missing.
 var ErrNoState = errors.New("the state before these entries is missing")
 
 // ErrNoKey is returned when the key that was given opens no entry.
@@ -66,7 +65,7 @@ type Money struct {
 	State string `json:"state"` // standing, settled, returned, open
 }
 
-// Finding is one thing that does not hold.
+// Finding is one thing that is wrong.
 type Finding struct {
 	Index int64  `json:"index"` // of the entry; -1 for the log as a whole
 	What  string `json:"message"`
@@ -85,7 +84,7 @@ func (r *Report) detect(index int64, format string, args ...any) {
 	}
 }
 
-// Err returns ErrDiverged with the first finding, ErrNoState where entries that open were not
+// Err returns [ErrDiverged] with the first finding, [ErrNoState] where entries that open were not
 // folded, or nil.
 func (r *Report) Err() error {
 	switch {
@@ -120,7 +119,6 @@ func standing(p book.Payment) string {
 // moneyStates is the order of Money.
 var moneyStates = [...]string{"standing", "settled", "returned", "open"}
 
-// add counts a payment that stands so.
 func (s *Sums) add(state string, p book.Payment) {
 	i, found := slices.BinarySearchFunc(s.Money, p, func(m Money, p book.Payment) int {
 		return cmp.Or(cmp.Compare(m.Currency, p.Currency), cmp.Compare(stateIndex(m.State), stateIndex(state)))

@@ -14,27 +14,27 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// Options say what is replayed.
+// Options of a replay.
 type Options struct {
 	Export   *audit.Export
 	Identity audit.Identity
-	// begins with it, and changes it: at the end it is the state at Report.Through
+	// begins with it, and changes it to the state at Report.Through
 	From       *State
 	Statements *Statements             // to compare with; may be nil
 	Progress   func(done, total int64) // entries; may be nil
 	Watch      func(Step) error        // every entry that was folded, in order; may be nil
 }
 
-// A process that replays and does nothing else is best run with these (runtime/debug): it allocates
-// much and keeps little, so collecting seldom spares much of its time. A log of a million entries
-// needs some 40 MB; up to the limit, more is used. A log whose payments' places alone need more
-// than the limit (8 bytes each) is still replayed, only slower.
+// A process that only replays is best run with these (runtime/debug): it allocates much and keeps
+// little, so rare collections save much of its time. A log of a million entries needs some 40 MB,
+// and up to the limit more is used. A log whose payments' places (8 bytes each) need more than that
+// is still replayed, only slower.
 const (
 	GCPercent   = 400
 	MemoryLimit = 128 << 20 // bytes
 )
 
-// Step is one entry that was folded and held against its leaf.
+// Step is one entry that was folded and compared with its leaf.
 type Step struct {
 	Entry  audit.Entry
 	Event  book.Event
@@ -43,9 +43,9 @@ type Step struct {
 	State  *book.State  // after the event
 }
 
-// Run replays an export. What does not hold is in the report, and Report.Err says so; an error is
-// of reading alone. After the first event that does not fit, nothing is folded any more, but
-// entries are still verified and opened.
+// Run replays an export. Findings are in the report, and [Report.Err] returns them; an error is of
+// reading alone. After the first event that does not fit nothing more is folded, but entries are
+// still verified and opened.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	c := o.Export.Checkpoint()
 	r := &run{Options: o, report: &Report{Origin: c.Origin, Size: c.Size, Root: c.Root.String(), From: o.From.Size, Through: o.From.Size, By: o.From.By,
@@ -74,7 +74,7 @@ type run struct {
 	facts   []byte        // of the entry under way
 }
 
-// begins holds the state and the checkpoints against the exported tree.
+// begins compares the state and the checkpoints with the exported tree.
 func (r *run) begins() (bool, error) {
 	hashes := r.Export.Hashes()
 	if r.From.Size > r.report.Size {
@@ -96,7 +96,7 @@ func (r *run) begins() (bool, error) {
 	return err == nil, err
 }
 
-// chunk is a bundle on its way.
+// chunk is a bundle being read.
 type chunk struct {
 	bundle  int64
 	entries []audit.Entry
@@ -106,7 +106,6 @@ type chunk struct {
 	read    chan struct{} // closed when all of this is there
 }
 
-// readFrom reads, verifies, opens and decodes.
 func (c *chunk) readFrom(reader *audit.Reader) {
 	defer close(c.read)
 	c.entries, c.bad = reader.Bundle(c.bundle, c.entries)
@@ -151,8 +150,8 @@ func (r *run) entries(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// deal gives out bundles, each to whoever reads it and to the one that folds them in order. Those
-// that come back are used again: in their room there is enough.
+// deal hands bundles to their readers, and in order to the folding. Used ones come back for their
+// memory.
 func (r *run) deal(ctx context.Context, work, inOrder chan<- *chunk, done <-chan *chunk) {
 	defer close(work)
 	defer close(inOrder)
@@ -174,7 +173,6 @@ func (r *run) deal(ctx context.Context, work, inOrder chan<- *chunk, done <-chan
 	}
 }
 
-// chunk folds the entries of a bundle.
 func (r *run) chunk(ctx context.Context, c *chunk, order *audit.Order) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -281,7 +279,7 @@ func (r *run) fold(e *audit.Entry, event *book.Event) error {
 	return nil
 }
 
-// end counts everything anew and compares with what the vault says elsewhere.
+// end counts everything anew and compares with what the vault has signed elsewhere.
 func (r *run) end() error {
 	root, err := rootAt(r.report.Through, r.Export.Hashes())
 	if errors.Is(err, audit.ErrIntegrity) {

@@ -32,16 +32,16 @@ func newSpilled() (*spilled, error) {
 
 func (b *spilled) close() error { return errors.Join(b.payments.Close(), b.bags.Close()) }
 
-// unkept are the rows of entries: the fold writes them for those who read a bank's answer files,
-// and never reads them.
+// unkept are the rows of entries, which the fold writes for readers of answer files and never
+// reads.
 type unkept struct{}
 
 func (unkept) Get(string) (e book.Entry, found bool, err error) { return e, false, nil }
 func (unkept) Put(string, book.Entry) error                     { return nil }
 func (unkept) Each(func(book.Entry) error) error                { return nil }
 
-// count counts every total anew, and what the payments come to. It fails with book.ErrTransition
-// where a total is not the fold's.
+// count counts every total anew, and the payments' sums. It fails with [book.ErrTransition] where a
+// total is not the fold's.
 func (b *spilled) count() (*Sums, error) {
 	v, err := b.Vault()
 	if err != nil {

@@ -25,7 +25,7 @@ const (
 	ByReplay = "replay" // the auditor who replayed, for itself alone
 )
 
-// ErrForm is returned for a file that is none of what was asked for.
+// ErrForm is returned for a file of another kind than was asked for.
 var ErrForm = errors.New("give another file")
 
 // ErrState is returned for a saved state that is damaged, unsigned, or of another log.
@@ -37,7 +37,7 @@ const (
 	maxStateLine = 16 << 20
 )
 
-// Header is where in which log a state is.
+// Header is the log of a state, and its position there.
 type Header struct {
 	Format string        `json:"format"`
 	Origin string        `json:"origin"`
@@ -47,8 +47,8 @@ type Header struct {
 	By     string        `json:"by"`   // ByVault or ByReplay
 }
 
-// Between its first line and its last, a state's file has a line for each record: an object with
-// one member, which is named for the record's table.
+// Between its first and last lines a state's file has a line for each record: an object with one
+// member, named for the record's table.
 
 // trailer is the last line: the digest of all before it, and who vouches for it.
 type trailer struct {
@@ -66,13 +66,13 @@ type Owner interface {
 	Vouch(kind string, text []byte) ([]byte, error)
 }
 
-// State is what the events of a log have come to. Close gives its file back.
+// State is what a log's events come to. Close removes its file.
 type State struct {
 	Header
 	state *spilled
 }
 
-// Close gives the state's file back.
+// Close removes the state's file.
 func (s *State) Close() error { return s.state.close() }
 
 // NewState is the state before a log's first entry.
@@ -116,7 +116,7 @@ func (w *stateWriter) line(v any) error {
 	return err
 }
 
-// SaveOpening writes the state as the vault's signed word.
+// SaveOpening writes the state with the vault's signature.
 func (s *State) SaveOpening(out io.Writer, vault *note.Signer) error {
 	return s.save(out, ByVault, func(text []byte, end *trailer) error {
 		signed, err := note.Sign(text, vault)
@@ -125,7 +125,7 @@ func (s *State) SaveOpening(out io.Writer, vault *note.Signer) error {
 	})
 }
 
-// Save writes the state for the owner's next replay: nobody else can, and for nobody else.
+// Save writes the state for a later replay by the owner, and for nobody else.
 func (s *State) Save(out io.Writer, owner Owner) error {
 	return s.save(out, ByReplay, func(text []byte, end *trailer) (err error) {
 		end.Code, err = owner.Vouch(stateFormat, text)
@@ -162,9 +162,9 @@ func (s *State) save(out io.Writer, by string, vouch func(text []byte, end *trai
 	return w.out.Flush()
 }
 
-// LoadState reads what was saved: the vault's opening must carry its signature, a replay's state
-// the owner's own code. That is checked before anything else is believed, or held in memory; in is
-// read twice. It fails with ErrState, and with ErrForm for what is no state.
+// LoadState reads a saved state: an opening must have the vault's signature, a replay's state the
+// owner's code. That is checked before anything else is believed or kept, so in is read twice. It
+// fails with [ErrState], and with [ErrForm] for what is no state.
 func LoadState(in io.ReadSeeker, vault note.Verifier, owner Owner) (*State, error) {
 	h, digest, err := checkState(in, vault, owner)
 	if err != nil {
@@ -218,7 +218,7 @@ func (r *stateReader) next() (bool, error) {
 	return false, r.Err()
 }
 
-// checkState reads a state without keeping anything of it, and checks who vouches for it.
+// checkState reads a state, keeps nothing, and checks who vouches for it.
 func checkState(in io.Reader, vault note.Verifier, owner Owner) (h Header, digest string, err error) {
 	r := newStateReader(in)
 	if !r.Scan() {
@@ -252,7 +252,8 @@ func parseHeader(text []byte, vault note.Verifier) (h Header, err error) {
 	return h, nil
 }
 
-// load takes the lines after the header into the state; they must be those that were checked.
+// load reads the lines after the header into the state; their digest must be the one that was
+// checked.
 func (s *State) load(in io.Reader, digest string) error {
 	r := newStateReader(in)
 	more, err := r.next() // the header
@@ -302,7 +303,6 @@ func decode(text []byte, v any) error {
 	return decoder.Decode(v)
 }
 
-// loadLine puts one line into the state.
 func (s *State) loadLine(text []byte) error {
 	member, record, ok := bytes.Cut(bytes.TrimPrefix(text, []byte(`{"`)), []byte(`":`))
 	record, closed := bytes.CutSuffix(record, []byte("}"))

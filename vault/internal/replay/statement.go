@@ -17,8 +17,7 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// Statements are what the vault has signed or given out elsewhere, before the export: the log must
-// come to the same.
+// Statements are what the vault has signed or given out before the export: the log must agree.
 type Statements struct {
 	vault       note.Verifier
 	checkpoints []proof.Checkpoint
@@ -46,13 +45,13 @@ func NewStatements(vault note.Verifier) *Statements {
 	return &Statements{vault: vault, numbered: map[numbered]signed{}, files: map[string]string{}}
 }
 
-// AddFile takes a settlement file as it stood in the outbox.
+// AddFile adds a settlement file as it stood in the outbox.
 func (s *Statements) AddFile(name string, data []byte) {
 	digest := sha256.Sum256(data)
 	s.files[filepath.Base(name)] = hex.EncodeToString(digest[:])
 }
 
-// Add takes a position, directory, members note or result, or what proof.Checkpoints reads. It
+// Add adds a position, directory, members note or result, or what [proof.Checkpoints] reads. It
 // fails on anything that the vault has not signed.
 func (s *Statements) Add(msg []byte) error {
 	first, _, _ := bytes.Cut(msg, []byte("\n"))
@@ -92,7 +91,7 @@ func (s *Statements) Add(msg []byte) error {
 	return nil
 }
 
-// olderOrCut is what a statement means that is newer than the whole log.
+// olderOrCut explains a statement that is newer than the whole log.
 const olderOrCut = "this export is older than the statement, so export again, or its end was cut off"
 
 func resultOf(merchant string) string { return "result of " + merchant }
@@ -156,7 +155,6 @@ func (s *Statements) tree(r *Report, hashes tlog.HashReader) error {
 	return nil
 }
 
-// rootAt is the root of the first size entries.
 func rootAt(size int64, hashes tlog.HashReader) (tlog.Hash, error) {
 	if size == 0 {
 		return tlog.TreeHash(0, nil)
@@ -164,8 +162,8 @@ func rootAt(size int64, hashes tlog.HashReader) (tlog.Hash, error) {
 	return tlog.TreeHash(size, hashes)
 }
 
-// end compares what is left with the state after the last entry. whole reports that there are no
-// entries behind it.
+// end compares the other statements with the state after the last entry. whole: no entries follow
+// it.
 func (s *Statements) end(r *Report, b *book.State, whole bool) error {
 	vault, err := b.Vault()
 	if err != nil {
@@ -211,7 +209,7 @@ func (s *Statements) end(r *Report, b *book.State, whole bool) error {
 	return nil
 }
 
-// position compares which bags the vault says that it has committed.
+// position compares the bags that the vault says it has committed.
 func (s *Statements) position(r *Report, b *book.State, generation uint64, p envelope.Position, whole bool) error {
 	if p.Generation > generation && whole {
 		r.detect(-1, "a position is of generation %d, the log of %d: %s", p.Generation, generation, olderOrCut)

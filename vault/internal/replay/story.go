@@ -19,20 +19,19 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// ErrStory is returned for a story that does not prove what it says.
+// ErrStory is returned for a story whose proofs do not hold.
 var ErrStory = errors.New("the story is not proved")
 
-// ErrNoPayment is returned where the replayed entries are not about a payment.
+// ErrNoPayment is returned where no replayed entry is about a payment.
 var ErrNoPayment = errors.New("the replayed entries are not about this payment: it was asked for wrongly, or is of another time")
 
-// ErrOperation is returned where a capture, refund or void is asked for: what it did is in its
-// payment's story.
+// ErrOperation is returned for a capture, refund or void: it is in its payment's story.
 var ErrOperation = errors.New("it is an operation on another payment, whose story has it")
 
 const storyFormat = "nightdrop/story/v1"
 
-// Story is what the log says of one payment, its captures, refunds and voids, its batches and their
-// files, with a proof of each entry.
+// Story is a payment's entries of the log, with those of its captures, refunds and voids, its
+// batches and their files, and a proof of each.
 type Story struct {
 	Format     string    `json:"format"`
 	Merchant   string    `json:"merchant"`
@@ -60,8 +59,8 @@ type collector struct {
 	of      string // the payment that it is an operation on; "" where it is a payment
 }
 
-// StoryOf replays, and collects what is about one payment. The report says whether the replay held;
-// its error is that of Run, or ErrNoPayment.
+// StoryOf replays, and collects what is about one payment. The report has the replay's findings;
+// the error is that of [Run], or [ErrNoPayment].
 func StoryOf(ctx context.Context, o Options, merchant, id string) (*Story, *Report, error) {
 	t := &collector{story: &Story{Format: storyFormat, Merchant: merchant, Payment: id, Checkpoint: string(o.Export.Signed())}, ids: []string{id}}
 	if err := t.before(o.From); err != nil {
@@ -91,7 +90,7 @@ func StoryOf(ctx context.Context, o Options, merchant, id string) (*Story, *Repo
 	return t.story, report, nil
 }
 
-// before remembers what is about the payment since before the entries that are replayed.
+// before notes what is about the payment before the replayed entries.
 func (t *collector) before(from *State) error {
 	remember := func(p book.Payment) error { return t.remember(from.state.State, p) }
 	p, found, err := from.state.Payment(t.story.Merchant, t.ids[0])
@@ -198,7 +197,7 @@ func (t *collector) concerns(e book.Event, of about) bool {
 	return of.Batch != 0 && slices.Contains(t.batches, of.Batch)
 }
 
-// follow remembers what else is about the payment from now on.
+// follow notes what else is about the payment from now on.
 func (t *collector) follow(s Step, of about) error {
 	if !slices.Contains(t.ids, of.ID) {
 		t.ids = append(t.ids, of.ID)
@@ -210,7 +209,6 @@ func (t *collector) follow(s Step, of about) error {
 	return t.remember(s.State, p)
 }
 
-// Encode writes the story's file.
 func (s *Story) Encode() ([]byte, error) {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
@@ -223,12 +221,12 @@ func (s *Story) Encode() ([]byte, error) {
 // maxStory bounds a story's file.
 const maxStory = 64 << 20
 
-// CheckStory reads a story's file and checks it without any key: that the vault signed a log in
-// which, at these places, stand entries of these hashes, which told some merchant exactly these
-// facts of this payment. Which merchant, the events themselves, and that entries without facts are
-// about the payment, are the word of the auditor who opened them; whoever has a key of that time
-// finds the sealed entries by their hashes. It fails with ErrStory, or with ErrForm where data is
-// no story at all.
+// CheckStory reads a story's file and checks it without any key: that the vault signed a log with
+// entries of these hashes at these places, which gave some merchant exactly these facts of this
+// payment. Which merchant, the events themselves, and that entries without facts are about the
+// payment, only the auditor who opened them says; whoever has a key of that time can compare the
+// sealed entries by their hashes. It fails with [ErrStory], or with [ErrForm] where data is no
+// story at all.
 func CheckStory(data []byte, vault note.Verifier) (*Story, proof.Checkpoint, error) {
 	var s Story
 	var c proof.Checkpoint
@@ -283,8 +281,7 @@ func (c Chapter) check(checkpoint proof.Checkpoint, s *Story) error {
 	return nil
 }
 
-// Results is how many of the story's entries issued a result: only these name the payment
-// in what is proved.
+// Results is how many of the story's entries issued a result: only these prove the payment's name.
 func (s *Story) Results() (n int) {
 	for _, c := range s.Chapters {
 		if c.Facts != "" {
@@ -294,8 +291,7 @@ func (s *Story) Results() (n int) {
 	return n
 }
 
-// Write writes the story for people. A terminal needs it without control characters: a story's file
-// may be anybody's.
+// Write writes the story for people, without control characters: its file may be anybody's.
 func (s *Story) Write(w io.Writer) error {
 	size := "?"
 	if lines := bytes.SplitN([]byte(s.Checkpoint), []byte("\n"), 3); len(lines) == 3 {
@@ -332,7 +328,6 @@ func (s *Story) Write(w io.Writer) error {
 	return nil
 }
 
-// gist is the gist of a result's facts.
 func gist(facts string) string {
 	var f envelope.Facts
 	if json.Unmarshal([]byte(facts), &f) != nil {

@@ -16,8 +16,8 @@ import (
 	"nightdrop/vault/internal/quickjson"
 )
 
-// records is a file of values that only grows and has no name, so that nothing of it stays behind.
-// One goroutine appends, another reads what was flushed before.
+// records is a file of values that only grows and has no name, so that nothing of it remains. One
+// goroutine appends, another reads what was flushed before.
 //
 // A record is the place of an earlier record, or 0 (4 bytes), the length of the value (4 bytes,
 // both little endian), the value, and zeros up to a multiple of 16 bytes. A place is counted in
@@ -31,8 +31,7 @@ type records[V any] struct {
 	blockAt int64
 }
 
-// Form is how values are written: functions that append one and that replace one by what was
-// appended.
+// Form is how values are written: functions that append a value and that read one.
 type Form[V any] struct {
 	Append func(dst []byte, v *V) ([]byte, error)
 	Read   func(text string, v *V) error // v may keep parts of text
@@ -67,7 +66,7 @@ func newRecords[V any](f Form[V]) (*records[V], error) {
 
 func (r *records[V]) close() error { return r.file.Close() }
 
-// append adds a record and gives its place, where it can be read after a flush.
+// append adds a record and returns its place, where it can be read after a flush.
 func (r *records[V]) append(earlier uint32, v *V) (place uint32, err error) {
 	at := r.end + int64(len(r.buffer))
 	r.buffer = binary.LittleEndian.AppendUint32(r.buffer, earlier)
@@ -95,7 +94,7 @@ func (r *records[V]) flush() error {
 	return err
 }
 
-// read reads the value of the record at a place into v, and gives the place of the earlier one.
+// read reads the value of the record at a place into v, and returns the place of the earlier one.
 func (r *records[V]) read(place uint32, v *V) (earlier uint32, err error) {
 	at := int64(place) * recordUnit
 	head, err := r.peek(at, recordHead)
@@ -110,8 +109,8 @@ func (r *records[V]) read(place uint32, v *V) (earlier uint32, err error) {
 	return earlier, r.form.Read(string(record[recordHead:]), v)
 }
 
-// peek gives n bytes of the file. What is read together was mostly written together, so it reads
-// ahead; but never past what was there then.
+// peek returns n bytes of the file. It reads ahead, as what is read together was mostly written
+// together, but never past what was there then.
 func (r *records[V]) peek(at int64, n int) ([]byte, error) {
 	if at < r.blockAt || at+int64(n) > r.blockAt+int64(len(r.block)) {
 		if want := max(n, aheadBytes); cap(r.block) < want {
@@ -137,7 +136,7 @@ type stretch[V any] struct {
 	ready  chan struct{}
 }
 
-// each gives fn every record that was flushed, in order: decoded side by side. A value is fn's
+// each calls fn with every record that was flushed, in order, decoded side by side. A value is fn's
 // until it returns.
 func (r *records[V]) each(fn func(place uint32, v *V) error) error {
 	var decoding errgroup.Group

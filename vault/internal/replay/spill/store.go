@@ -1,6 +1,6 @@
-// Package spill keeps values by key of which most are not in memory but in a file without a name,
-// so that nothing of them stays behind: for a replay, whose memory must not grow with a log's
-// payments. It knows nothing of what the values are.
+// Package spill keeps values by key, most of them in a file without a name, so that nothing of them
+// remains: for a replay, whose memory must not grow with a log's payments. It knows nothing of what
+// the values are.
 package spill
 
 import (
@@ -14,9 +14,8 @@ import (
 // payments of a large batch are there from their approval to their settlement.
 const Recent = 4096
 
-// Store keeps values by key. Those that were used lately are in memory, the others in a file; of
-// each of these there is only where its newest record is, 8 bytes. Its methods are for one
-// goroutine.
+// Store keeps values by key: those used lately in memory, the others in a file, with 8 bytes of
+// memory each for where the newest record is. Its methods are for one goroutine.
 type Store[K comparable, V any] struct {
 	keyOf      func(V) K
 	hash       func(K) uint32
@@ -35,7 +34,7 @@ type kept[V any] struct {
 	dirty bool // not in the file
 }
 
-// written is what came of writing values.
+// written is the outcome of writing values.
 type written struct {
 	places map[uint32]uint32 // by hash: to be put into the index
 	err    error
@@ -52,12 +51,12 @@ func New[K comparable, V any](keyOf func(V) K, f Form[V]) (*Store[K, V], error) 
 		leaving: map[K]*kept[V]{}, index: map[uint32]uint32{}, records: r}, nil
 }
 
-// Close gives the file back.
+// Close removes the file.
 func (s *Store[K, V]) Close() error { return errors.Join(s.settle(), s.records.close()) }
 
 // Get returns the value of a key.
 func (s *Store[K, V]) Get(key K) (v V, found bool, err error) {
-	// keep may make room, and wipe what k names: the value is taken before.
+	// keep may make room, and wipe what k names: the value is copied before.
 	if k, ok := s.lookup(key); ok {
 		return k.value, true, nil
 	}
@@ -101,7 +100,7 @@ func (s *Store[K, V]) Put(key K, v V) error {
 	return s.keep(key, k)
 }
 
-// lookup finds what is young.
+// lookup returns a value that is in memory.
 func (s *Store[K, V]) lookup(key K) (*kept[V], bool) {
 	if s.lastKept != nil && key == s.last {
 		return s.lastKept, true
@@ -132,8 +131,7 @@ func (s *Store[K, V]) keep(key K, k *kept[V]) error {
 	return s.age()
 }
 
-// age makes room: what was not used since the last time but one is written, side by side with what
-// goes on here.
+// age makes room: what was not used since the last time but one is written, concurrently.
 func (s *Store[K, V]) age() error {
 	if err := s.settle(); err != nil {
 		return err
