@@ -25,7 +25,7 @@ type Token struct {
 	Stored      envelope.Time `json:"stored"`
 	Changed     envelope.Time `json:"changed"`
 	Forgotten   bool          `json:"forgotten,omitempty"`
-	// not held against the block list when it was stored: the file does it
+	// not compared with the block list when it was stored: the file does it
 	Uncompared bool `json:"uncompared,omitempty"`
 	// by an update with a whole account, perhaps another than paid before
 	Replaced bool `json:"replaced,omitempty"`
@@ -66,7 +66,7 @@ func blocksAccount(reason string) bool {
 type AccountStored struct {
 	ID    string `json:"id"`
 	Token string `json:"token"`
-	// a bank account that was not held against the block list
+	// a bank account that was not compared with the block list
 	Uncompared bool `json:"uncompared,omitempty"`
 }
 

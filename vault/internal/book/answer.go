@@ -26,7 +26,7 @@ func unknownCode(answer envelope.Code) (envelope.Code, error) {
 	case answer == "":
 		return envelope.CodeNoAnswer, nil
 	case !isAnswer(answer):
-		return "", misfit("%s is no code of field 39", answer)
+		return "", misfit("%s is not a code of field 39", answer)
 	}
 	return answer, nil
 }
@@ -34,7 +34,7 @@ func unknownCode(answer envelope.Code) (envelope.Code, error) {
 // unsettled notes the answer, if any, to the newest of so many tries of p's advice.
 func unsettled(p *Payment, tries int, answer envelope.Code) error {
 	if answer != "" && !isAnswer(answer) {
-		return misfit("%s is no code of field 39", answer)
+		return misfit("%s is not a code of field 39", answer)
 	}
 	if p.Answer = answer; p.Flow() == FlowCapture && !p.AtHost && tries == 1 && p.First == "" {
 		p.First = answer

@@ -115,7 +115,7 @@ func (f *fold) bag(b BagCommitted) error {
 		run.Ahead = ahead
 		run.absorb()
 		if len(run.Ahead) > maxAhead {
-			return misfit("run %s is more than %d bags ahead of a gap that is no finding", b.Run, maxAhead)
+			return misfit("run %s is more than %d bags ahead of a gap without a finding", b.Run, maxAhead)
 		}
 	}
 	return Runs.Put(f.State, run)

@@ -211,7 +211,7 @@ func (f *fold) leaveBatch(number uint32) error {
 			return Merchants.Put(f.State, m)
 		}
 	}
-	return misfit("batch %d is no open one of %s", number, m.ID)
+	return misfit("batch %d is not an open batch of %s", number, m.ID)
 }
 
 func (f *fold) batchClosed(b BatchClosed) error {

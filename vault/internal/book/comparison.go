@@ -24,7 +24,7 @@ type Comparisons struct {
 	Day string `json:"day,omitempty"` // YYYY-MM-DD
 	// refunds that named another account than their payment's
 	Mismatches int `json:"mismatches,omitempty"`
-	// bank accounts that were held against the block list
+	// bank accounts that were compared with the block list
 	Blocks int `json:"blocks,omitempty"`
 }
 
@@ -52,7 +52,7 @@ func (m Merchant) MayCompareBlocks(now envelope.Time) bool {
 	return m.Compared.at(now).Blocks < MaxBlockComparisons
 }
 
-// withBlock counts one bank account that was held against the block list.
+// withBlock counts one bank account that was compared with the block list.
 func (c Comparisons) withBlock(now envelope.Time) (Comparisons, error) {
 	if c = c.at(now); c.Blocks >= MaxBlockComparisons {
 		return c, misfit("no more bank accounts are held against the block list today")
@@ -85,7 +85,7 @@ func (f *fold) compared(b EnvelopeRejected) error {
 		}
 		differs := b.Code == envelope.CodeBadAccount || b.Code == envelope.CodeAccountGone
 		if b.Operation != envelope.OpRefund || !differs || !m.MayCompare(p, f.event.Time) {
-			return misfit("%s is no refund whose account could be compared with that of %s", b.ID, b.Of)
+			return misfit("%s is not a refund whose account could be compared with that of %s", b.ID, b.Of)
 		}
 		p.Mismatches++
 		if err := f.put(p); err != nil {

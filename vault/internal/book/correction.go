@@ -399,7 +399,7 @@ func (f *fold) unsettled(number uint32) (Batch, error) {
 		return b, err
 	}
 	if !ok || b.Method != MethodCard || b.Merchant != f.event.Merchant || !b.Fixed() || b.Stage == BatchDone {
-		return b, misfit("batch %d is no closed card batch of %s that is not settled", number, f.event.Merchant)
+		return b, misfit("batch %d is not an unsettled, closed card batch of %s", number, f.event.Merchant)
 	}
 	return b, nil
 }
@@ -415,7 +415,7 @@ func (f *fold) adjusted(b BatchAdjusted) error {
 		}
 	}
 	if !envelope.ValidCurrency(b.Total.Currency) { // by its form: the fold reads no table
-		return misfit("%s is no currency", b.Total.Currency)
+		return misfit("%s is not a currency", b.Total.Currency)
 	}
 	if !batch.MayAdjust() || !batch.MayTake(b.Total) || b.Total == (Total{Currency: b.Total.Currency}) {
 		return misfit("batch %d has %d adjustment lines, and not this one too", b.Batch, len(batch.Lines))

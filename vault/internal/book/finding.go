@@ -68,7 +68,7 @@ func (b IntegrityFound) Times() uint64 { return max(b.Count, 1) }
 const (
 	// neither copy of a key in a file of the key ring opens: what was sealed to it never will
 	FindingKeyLost Finding = "key-lost"
-	// one copy of a key was damaged, and written anew from the other: the disk is to be looked at
+	// one copy of a key was damaged, and written anew from the other: the check the disk
 	FindingKeyMended Finding = "key-mended"
 	// a disk has less room than its reserve: nothing new is taken, or no settlement file written
 	FindingDiskLow  Finding = "disk-low"

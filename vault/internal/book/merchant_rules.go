@@ -51,7 +51,7 @@ func CheckMerchant(m Merchant, replyKey func(line string) error, currency func(c
 	}
 	for i, code := range m.Currencies {
 		if !currency(code) || slices.Contains(m.Currencies[:i], code) {
-			return fmt.Errorf("--currency: %q is no ISO 4217 code that can be sold in, or stands twice", code)
+			return fmt.Errorf("--currency: %q is not an ISO 4217 code that can be sold in, or stands twice", code)
 		}
 	}
 	other := func(c rune) bool { return (c < '0' || c > '9') && (c < 'A' || c > 'Z') }

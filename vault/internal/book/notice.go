@@ -32,7 +32,7 @@ func (f *fold) changeNotified(b ChangeNotified) error {
 	}
 	code := envelope.ACHCode(b.Code)
 	if !code.Valid() || b.Code[0] != 'C' || !p.MayNote(b.Code) {
-		return misfit("the notice of change of %s has no code, or was told before", p.ID)
+		return misfit("the notice of change of %s has no code, or was reported before", p.ID)
 	}
 	p.Notices = append(slices.Clip(p.Notices), b.Code)
 	if err := f.noteAccount(p, b.Code); err != nil {

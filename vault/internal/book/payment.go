@@ -226,7 +226,7 @@ func (f *fold) hold(p *Payment) error {
 		return err
 	}
 	if original.Of != "" {
-		return misfit("%s is no payment of its own", original.ID)
+		return misfit("%s is not a payment of its own", original.ID)
 	}
 	batch, _, err := f.Batch(original.Batch)
 	if err != nil {

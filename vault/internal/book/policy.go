@@ -115,7 +115,7 @@ type DayUse struct {
 	Payouts  int64  `json:"payouts,omitempty"`
 }
 
-// RateUse is what refunds are held against, in minor units: sales and captures that were settled,
+// RateUse is what refunds are compared with, in minor units: sales and captures that were settled,
 // refunds that were asked for and not refused.
 type RateUse struct {
 	Currency   string `json:"currency"`

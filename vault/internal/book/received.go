@@ -24,7 +24,7 @@ type EnvelopeReceived struct {
 	Method      Method `json:"method,omitempty"`
 	Of          string `json:"of,omitempty"`
 	Token       string `json:"token,omitempty"`
-	// a bank account that was given was held against the block list
+	// a bank account was compared with the block list
 	Compared bool `json:"compared,omitempty"`
 }
 
@@ -116,7 +116,7 @@ func (f *fold) received(b EnvelopeReceived) error {
 		Amount: b.Amount, Currency: b.Currency, Reference: b.Reference, Descriptor: b.Descriptor, Masked: b.Masked,
 		Brand: b.Brand, Fingerprint: b.Fingerprint, WithCode: b.WithCode, Method: b.Method, Of: b.Of, Token: b.Token}
 	if p.Flow() == "" {
-		return misfit("%s is no operation", p.Operation)
+		return misfit("%s is not an operation", p.Operation)
 	}
 	if m.Policy.Permits(p.Operation, p.Currency) && m.Exceeds(p.Operation, p.Amount, p.Currency, f.event.Time) == "" {
 		m.Usage = m.Usage.used(p.Operation, p.Amount, p.Currency, f.event.Time)

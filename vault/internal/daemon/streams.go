@@ -23,7 +23,7 @@ const (
 	pageOfResults = 100              // the least share: what a shop reads at once
 	usable        = 75               // percent of a stream, above which the vault purges
 	measurable    = time.Hour        // of bags, before their rate says something
-	sizesAfter    = 30 * time.Second // after the unlock, when the channel has been looked at
+	sizesAfter    = 30 * time.Second // after the unlock, when the channel has been checked
 )
 
 // load is what the channel is sized for, a day.

@@ -29,7 +29,7 @@ func (tx *Tx) agree(bucket string, key, value []byte) error {
 	known := tx.known(tx.ledger.tags.slot(bucket, key))
 	switch {
 	case known.there && value == nil:
-		return damaged("a record of %s is gone from the file that was there", bucket)
+		return damaged("a record of %s that was there is gone from the file", bucket)
 	case !known.there && value != nil:
 		return damaged("%s has a record that nobody wrote", bucket)
 	case known.there && known != tx.ledger.tags.value(value):
@@ -75,7 +75,7 @@ func (tx *Tx) walked(bucket string, prefix []byte, met int, writes int) error {
 		return nil
 	}
 	if known := tx.known(tx.ledger.tags.countPlace(bucket, prefix)); uint32(met) != known.bits {
-		return damaged("%d records of %s were met where %d are: some are gone from the file, or out of order", met, bucket, known.bits)
+		return damaged("%d records of %s were read where there are %d: some are gone from the file, or out of order", met, bucket, known.bits)
 	}
 	return nil
 }

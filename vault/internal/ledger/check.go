@@ -80,7 +80,7 @@ func (c *checker) checkBuckets() error {
 	}
 	err := c.bolt.ForEach(func(name []byte, _ *bbolt.Bucket) error {
 		if !known[string(name)] {
-			return damaged("bucket %q is none of the ledger's", name)
+			return damaged("bucket %q does not belong to the ledger", name)
 		}
 		return nil
 	})
@@ -145,7 +145,7 @@ func (c *checker) checkLog() error {
 		}
 	}
 	if tail.Root() != c.head.root() || last != c.head.Time {
-		return damaged("the log does not end as the head says")
+		return damaged("the log's end does not match the head")
 	}
 	for _, bucket := range logBuckets {
 		if n := c.bolt.Bucket([]byte(bucket)).Stats().KeyN; int64(n) != c.head.Size {
@@ -280,7 +280,7 @@ func (c *checker) checkKeys() error {
 		}
 		merchant, ok := strings.CutPrefix(string(k), purposeMerchant(""))
 		if _, there := book.Merchants.In(c.folded)[merchant]; ok && !there {
-			return damaged("there is a key of %s, who is no merchant", merchant)
+			return damaged("there is a key of %s, which is not a merchant", merchant)
 		}
 		return nil
 	})
@@ -288,7 +288,7 @@ func (c *checker) checkKeys() error {
 		return err
 	}
 	if n != want {
-		return damaged("%d keys of %d are there", n, want)
+		return damaged("there are %d keys, and should be %d", n, want)
 	}
 	return nil
 }
@@ -298,7 +298,7 @@ func (c *checker) checkParts() error {
 	return c.bucket(bucketParts).ForEach(func(k, v []byte) error {
 		merchant, part, ok := strings.Cut(string(k[min(8, len(k)):]), "/")
 		if !ok || (part != string(envelope.PartAccount) && part != string(envelope.PartCode)) {
-			return damaged("%s has a key that is none", bucketParts)
+			return damaged("%s has a malformed key", bucketParts)
 		}
 		if _, err := c.paymentOf(k[:8+len(merchant)]); err != nil {
 			return err
@@ -347,7 +347,7 @@ func (c *checker) checkOutbox() error {
 		return damaged("there are %d results, the merchants' serials make %d", n, c.counts[bucketResults])
 	}
 	if n := c.bucket(bucketChains).Stats().KeyN; n != chains {
-		return damaged("there are %d chains of %d", n, chains)
+		return damaged("there are %d chains, and should be %d", n, chains)
 	}
 	return nil
 }
@@ -356,7 +356,7 @@ func (c *checker) checkResult(merchant string, serial uint64, r result, previous
 	key := outboxKey(r.Place.Index, merchant, serial)
 	pending := c.bucket(indexPending).Get(key) != nil
 	if pending != (len(r.note) == 0) {
-		return damaged("result %d of %s is sealed or not against index %s", serial, merchant, indexPending)
+		return damaged("whether result %d of %s is sealed contradicts index %s", serial, merchant, indexPending)
 	}
 	if pending {
 		c.counts[indexPending]++

@@ -30,7 +30,7 @@ func (tx *Tx) Findings(before uint64, fn func(book.Found) error) error {
 			return err
 		}
 		if f.Number != binary.BigEndian.Uint64(k) {
-			return damaged("a record of %s has not the form of a finding", book.Findings.Name)
+			return damaged("a record of %s is not a well-formed finding", book.Findings.Name)
 		}
 		if err := fn(f); err != nil {
 			return err

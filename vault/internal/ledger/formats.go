@@ -97,7 +97,7 @@ func sourceFormatOf(b *bbolt.Tx) (sourceFormat, error) {
 	if got == formatUnfinished {
 		return sourceFormat{}, damaged("it is a ledger whose rebuilding did not end: put the one that it was made of back")
 	}
-	return sourceFormat{}, damaged("it has not the format %s", format)
+	return sourceFormat{}, damaged("its format is not %s", format)
 }
 
 // bucketsV2 are those under the one sum of v2: of records, and the index of what is unsent.
@@ -120,7 +120,7 @@ func (l *Ledger) openHeadV2(b *bbolt.Tx) (h headV2, err error) {
 		return h, err
 	}
 	if err := json.Unmarshal(text, &h); err != nil || h.Size < 1 || len(h.Root) != tlog.HashSize {
-		return h, damaged("the head has not the form of a head of %s", formatV2)
+		return h, damaged("the head is not a well-formed head of %s", formatV2)
 	}
 	return h, nil
 }

@@ -99,7 +99,7 @@ func (tx *Tx) hints() (h hints, err error) {
 		return h, err
 	}
 	if err := json.Unmarshal(value, &h); err != nil {
-		return h, damaged("the hint is no JSON")
+		return h, damaged("the hint is not JSON")
 	}
 	return h, nil
 }

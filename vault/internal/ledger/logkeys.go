@@ -82,14 +82,14 @@ func (tx *Tx) Auditors() ([]book.Auditor, error) {
 func (tx *Tx) Wraps(fn func(number uint32, auditor string, wrap []byte) error) error {
 	return tx.forEach(bucketWraps, func(k, value []byte) error {
 		if len(k) < 5 {
-			return damaged("%s has a key that is none", bucketWraps)
+			return damaged("%s has a malformed key", bucketWraps)
 		}
 		wrap, err := unseal(bucketWraps, k, tx.ledger.box, value)
 		if err != nil {
 			return err
 		}
 		if len(wrap) != seal.WrapBytes {
-			return damaged("a record of %s has not its length", bucketWraps)
+			return damaged("a record of %s has the wrong length", bucketWraps)
 		}
 		return fn(binary.BigEndian.Uint32(k), string(k[4:]), wrap)
 	})
@@ -154,7 +154,7 @@ func (c *checker) checkWraps() error {
 	err := c.Wraps(func(number uint32, auditor string, _ []byte) error {
 		n++
 		if number == 0 || number > c.head.LogKey || !slices.Contains(c.keys.auditors[number-1], auditor) {
-			return damaged("log key %d is wrapped for %s, who is no auditor of its time", number, auditor)
+			return damaged("log key %d is wrapped for %s, who was not an auditor at its time", number, auditor)
 		}
 		return nil
 	})

@@ -14,7 +14,7 @@ func (tx *Tx) EachPart(fn func(p book.Payment, part envelope.PartName, key envel
 	return tx.forEach(bucketParts, func(k, value []byte) error {
 		merchant, name, ok := strings.Cut(string(k[min(len(k), 8):]), "/")
 		if !ok {
-			return damaged("%s has a key that is none", bucketParts)
+			return damaged("%s has a malformed key", bucketParts)
 		}
 		box, err := tx.box(purposeMerchant(merchant))
 		if err != nil {

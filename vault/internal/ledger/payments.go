@@ -87,7 +87,7 @@ func (tx *Tx) paymentAt(number uint64, merchant string, box keyring.Box) (p book
 		return p, damaged("payment %d is missing", number)
 	}
 	if json.Unmarshal(text, &p) != nil || p.Number != number || p.Merchant != merchant {
-		return p, damaged("payment %d has not the form of a payment", number)
+		return p, damaged("the record of payment %d is malformed", number)
 	}
 	return p, nil
 }
@@ -296,7 +296,7 @@ func (tx *Tx) scan(s scan, q Query, fn func(book.Payment) error) error {
 		met += len(records)
 		for _, record := range records {
 			if len(record) < 8 {
-				return damaged("index %s has a key that is none", s.bucket)
+				return damaged("index %s has a malformed key", s.bucket)
 			}
 			number := binary.BigEndian.Uint64(record)
 			if s.bucket == bucketPayments && number != after+1 { // they have every number from 1 on

@@ -156,7 +156,7 @@ func (l *Ledger) proveLog() error {
 				}
 			}
 			if done && tail.Root() != h.root() {
-				return damaged("the log does not end as the head says")
+				return damaged("the log's end does not match the head")
 			}
 			return l.closingError()
 		})

@@ -323,7 +323,7 @@ func (r *rebuild) update(fn func(*Tx) error) error {
 func (r *rebuild) compare() error {
 	got, want := r.to.head, r.fromHead
 	if got.Size != want.Size || got.root() != want.root() || got.Time != want.Time {
-		return damaged("the log does not end as the head says")
+		return damaged("the log's end does not match the head")
 	}
 	return r.to.db.View(func(b *bbolt.Tx) error {
 		h, err := r.to.readHead(b)

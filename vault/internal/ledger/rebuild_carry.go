@@ -178,7 +178,7 @@ func (r *rebuild) checkWrap(tx *Tx, k, v []byte) error {
 		return err
 	}
 	if len(k) < 5 || len(wrap) != seal.WrapBytes || binary.BigEndian.Uint32(k) > r.fromHead.LogKey {
-		return damaged("a record of %s has not its form", bucketWraps)
+		return damaged("a record of %s is malformed", bucketWraps)
 	}
 	return nil
 }
@@ -186,7 +186,7 @@ func (r *rebuild) checkWrap(tx *Tx, k, v []byte) error {
 func checkCarriedPart(tx *Tx, k, v []byte) error {
 	merchant, _, ok := strings.Cut(string(k[min(len(k), 8):]), "/")
 	if !ok {
-		return damaged("%s has a key that is none", bucketParts)
+		return damaged("%s has a malformed key", bucketParts)
 	}
 	if _, err := tx.paymentOf(k[:8+len(merchant)]); err != nil {
 		return err
@@ -206,7 +206,7 @@ func checkCarriedPart(tx *Tx, k, v []byte) error {
 func checkCarriedStored(tx *Tx, k, v []byte) error {
 	merchant, token, ok := strings.Cut(string(k), "/")
 	if !ok {
-		return damaged("%s has a key that is none", bucketStored)
+		return damaged("%s has a malformed key", bucketStored)
 	}
 	t, there, err := tx.Token(merchant, token)
 	if err != nil {

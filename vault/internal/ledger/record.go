@@ -197,7 +197,7 @@ func (l *Ledger) readHead(b *bbolt.Tx) (h head, err error) {
 		return h, err
 	}
 	if err := json.Unmarshal(text, &h); err != nil || h.Size < 1 || len(h.Root) != tlog.HashSize {
-		return h, damaged("the head has not the form of a head")
+		return h, damaged("the head is malformed")
 	}
 	return h, h.Sums.checkKnown()
 }

@@ -66,7 +66,7 @@ func outboxKey(index uint64, merchant string, serial uint64) []byte {
 
 func splitOutboxKey(key []byte) (merchant string, serial uint64, err error) {
 	if len(key) < 8+1+8 || key[len(key)-9] != '/' {
-		return "", 0, damaged("an index of results has a key that is none")
+		return "", 0, damaged("an index of results has a malformed key")
 	}
 	return string(key[8 : len(key)-9]), binary.BigEndian.Uint64(key[len(key)-8:]), nil
 }
@@ -87,7 +87,7 @@ func decodeResult(value []byte) (r result, err error) {
 	}
 	end := 4 + binary.BigEndian.Uint32(value)
 	if err := json.Unmarshal(value[4:end], &r); err != nil {
-		return r, damaged("a result is no JSON")
+		return r, damaged("a result is not JSON")
 	}
 	r.note = value[end:]
 	return r, nil
@@ -185,7 +185,7 @@ func (tx *Tx) chain(merchant string) (c chain, err error) {
 		return chain{Digest: envelope.ZeroDigest}, err
 	}
 	if err := json.Unmarshal(value, &c); err != nil {
-		return c, damaged("the chain of %s is no JSON", merchant)
+		return c, damaged("the chain of %s is not JSON", merchant)
 	}
 	return c, nil
 }

@@ -60,7 +60,7 @@ func decodeRecord(bucket string, key []byte, box keyring.Box, value []byte, into
 		return err
 	}
 	if json.Unmarshal(text, into) != nil {
-		return damaged("a record of %s is no JSON", bucket)
+		return damaged("a record of %s is not JSON", bucket)
 	}
 	return nil
 }

@@ -69,7 +69,7 @@ func (tx *Tx) EachStored(fn func(merchant, token string, s Stored) error) error 
 	return tx.forEach(bucketStored, func(k, value []byte) error {
 		merchant, token, ok := strings.Cut(string(k), "/")
 		if !ok {
-			return damaged("%s has a key that is none", bucketStored)
+			return damaged("%s has a malformed key", bucketStored)
 		}
 		box, err := tx.box(purposeMerchant(merchant))
 		if err != nil {

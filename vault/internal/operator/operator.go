@@ -10,7 +10,7 @@ type Actor struct {
 	Origin  string // "socket"
 	Purpose string // what for, in a few words; may be empty
 
-	Evidence string // hex SHA-256 of what proves a person's word; may be empty
+	Evidence string // hex SHA-256 of what proves a person's statement; may be empty
 }
 
 // Event is an event of this actor.

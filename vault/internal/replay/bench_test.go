@@ -68,7 +68,7 @@ func (v *vault) fill(size int64) {
 	}
 }
 
-// timed replays an export, and tells the highest heap that it saw.
+// timed replays an export, and returns the highest heap that it saw.
 func (v *vault) timed(dir string) (took time.Duration, peak uint64) {
 	v.t.Helper()
 	runtime.GC()

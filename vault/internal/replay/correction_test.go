@@ -45,7 +45,7 @@ func TestCorrectionsAndAdjustmentsReplay(t *testing.T) {
 		t.Fatal(err)
 	}
 	same(t, state, v.state)
-	story, err := v.tell(shop, late)
+	story, err := v.storyOf(shop, late)
 	v.must(err)
 	kinds := story.kinds(t)
 	for _, kind := range []string{"payment-resolved", "payment-corrected", "batch-adjusted", "batch-agreed", "batch-settled"} {

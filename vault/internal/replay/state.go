@@ -21,7 +21,7 @@ import (
 
 // Who vouches for a saved state.
 const (
-	ByVault  = "vault"  // its signed word
+	ByVault  = "vault"  // its signed statement
 	ByReplay = "replay" // the auditor who replayed, for itself alone
 )
 
@@ -241,10 +241,10 @@ func checkState(in io.Reader, vault note.Verifier, owner Owner) (h Header, diges
 
 func parseHeader(text []byte, vault note.Verifier) (h Header, err error) {
 	if !bytes.HasPrefix(text, []byte(`{"format":"nightdrop/state/`)) {
-		return h, fmt.Errorf("it is no state, which `vault audit opening` and `vault audit replay --save` write: %w", ErrForm)
+		return h, fmt.Errorf("it is not a state, which `vault audit opening` and `vault audit replay --save` write: %w", ErrForm)
 	}
 	if err := decode(text, &h); err != nil || h.Format != stateFormat || h.By != ByVault && h.By != ByReplay || h.Size < 0 {
-		return h, fmt.Errorf("its first line is none of a state: %w", ErrState)
+		return h, fmt.Errorf("its first line is not a state's: %w", ErrState)
 	}
 	if h.Origin != vault.Name() {
 		return h, fmt.Errorf("it is of the log of %s: %w", h.Origin, ErrState)

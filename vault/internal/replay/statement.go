@@ -84,7 +84,7 @@ func (s *Statements) Add(msg []byte) error {
 	default:
 		checkpoints, err := proof.Checkpoints(msg, s.vault)
 		if err != nil {
-			return fmt.Errorf("it is no checkpoint, proof, storefront's log.json, position, directory, members note or result of %s: %w", s.vault.Name(), err)
+			return fmt.Errorf("it is not a checkpoint, proof, storefront's log.json, position, directory, members note or result of %s: %w", s.vault.Name(), err)
 		}
 		s.checkpoints = append(s.checkpoints, checkpoints...)
 	}

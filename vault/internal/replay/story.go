@@ -43,7 +43,7 @@ type Story struct {
 // Chapter is one entry.
 type Chapter struct {
 	Index int64           `json:"index"`
-	Event json.RawMessage `json:"event"`           // as it was sealed: the auditor's word
+	Event json.RawMessage `json:"event"`           // as it was sealed: the auditor's statement
 	Salt  []byte          `json:"salt"`            // proved
 	Facts string          `json:"facts,omitempty"` // what the merchant was told: proved
 	Entry string          `json:"entry"`           // hex SHA-256 of the sealed entry: proved
@@ -231,10 +231,10 @@ func CheckStory(data []byte, vault note.Verifier) (*Story, proof.Checkpoint, err
 	var s Story
 	var c proof.Checkpoint
 	if !bytes.Contains(data[:min(len(data), 256)], []byte(`"nightdrop/story/`)) {
-		return nil, c, fmt.Errorf("it is no story, which `vault audit prove --out` writes: %w", ErrForm)
+		return nil, c, fmt.Errorf("it is not a story, which `vault audit prove --out` writes: %w", ErrForm)
 	}
 	if len(data) > maxStory || decode(data, &s) != nil || s.Format != storyFormat || len(s.Chapters) == 0 {
-		return nil, c, fmt.Errorf("it is no story of this format, or damaged: %w", ErrStory)
+		return nil, c, fmt.Errorf("it is not a story of this format, or damaged: %w", ErrStory)
 	}
 	c, err := proof.OpenCheckpoint([]byte(s.Checkpoint), vault)
 	if err != nil {
@@ -268,7 +268,7 @@ func (c Chapter) check(checkpoint proof.Checkpoint, s *Story) error {
 	if facts != nil {
 		var said envelope.Facts
 		if err := decode(facts, &said); err != nil || said.Payment != s.Payment {
-			return errors.New("it told of another payment than the story's")
+			return errors.New("its facts are of another payment than the story's")
 		}
 	}
 	var event book.Event

@@ -13,8 +13,8 @@ import (
 	"nightdrop/vault/internal/book"
 )
 
-// tell tells a payment's story from a fresh export.
-func (v *vault) tell(merchant, id string) (*Story, error) {
+// storyOf returns a payment's story from a fresh export.
+func (v *vault) storyOf(merchant, id string) (*Story, error) {
 	v.t.Helper()
 	x, err := audit.OpenExport(v.export(), v.signer.Verifier())
 	v.must(err)
@@ -44,7 +44,7 @@ func TestAPaymentsStory(t *testing.T) {
 	v.settle()
 	v.refund(pay, 300)
 	v.sale(1)
-	story, err := v.tell(shop, pay)
+	story, err := v.storyOf(shop, pay)
 	v.must(err)
 	want := []string{"envelope-received", "authorisation-intended", "authorisation-answered", "batch-closing", "batch-closed", "reconciliation-intended",
 		"reconciliation-answered", "payment-settled", "batch-settled", "envelope-received", "authorisation-intended", "authorisation-answered"}
@@ -59,10 +59,10 @@ func TestAPaymentsStory(t *testing.T) {
 			t.Errorf("%q is not in\n%s", part, &text)
 		}
 	}
-	if _, err := v.tell(shop, id(4711)); !errors.Is(err, ErrNoPayment) {
+	if _, err := v.storyOf(shop, id(4711)); !errors.Is(err, ErrNoPayment) {
 		t.Errorf("no such payment: %v", err)
 	}
-	if _, err := v.tell("shop-2", pay); !errors.Is(err, ErrNoPayment) {
+	if _, err := v.storyOf("shop-2", pay); !errors.Is(err, ErrNoPayment) {
 		t.Errorf("another merchant's: %v", err)
 	}
 }
@@ -72,7 +72,7 @@ func TestStoriesThatProveNothing(t *testing.T) {
 	v := newVault(t)
 	pay := v.sale(1250)
 	v.sale(1)
-	story, err := v.tell(shop, pay)
+	story, err := v.storyOf(shop, pay)
 	v.must(err)
 	good, err := story.Encode()
 	v.must(err)
@@ -139,11 +139,11 @@ func TestAnOperationsStory(t *testing.T) {
 	pay := v.sale(1250)
 	v.settle()
 	refund := v.refund(pay, 300)
-	if _, err := v.tell(shop, refund); !errors.Is(err, ErrOperation) || !strings.Contains(err.Error(), pay) {
+	if _, err := v.storyOf(shop, refund); !errors.Is(err, ErrOperation) || !strings.Contains(err.Error(), pay) {
 		t.Errorf("%v", err)
 	}
 	v.open() // also where it was taken before
-	if _, err := v.tell(shop, refund); !errors.Is(err, ErrOperation) || !strings.Contains(err.Error(), pay) {
+	if _, err := v.storyOf(shop, refund); !errors.Is(err, ErrOperation) || !strings.Contains(err.Error(), pay) {
 		t.Errorf("of the state: %v", err)
 	}
 }
@@ -159,7 +159,7 @@ func TestAStoryFromAnEarlierState(t *testing.T) {
 	v.settle()
 	want := []string{"batch-closing", "batch-closed", "reconciliation-intended", "reconciliation-answered", "payment-settled", "batch-settled"}
 	for _, id := range []string{pay, old} {
-		story, err := v.tell(shop, id)
+		story, err := v.storyOf(shop, id)
 		v.must(err)
 		if kinds := story.kinds(t); id == pay && !slices.Equal(kinds, want) || id == old && (len(kinds) < 5 || kinds[0] != want[0]) {
 			t.Errorf("%s (its refund is %s): told %v", id, refund, kinds)
@@ -190,7 +190,7 @@ func TestABankEntrysStory(t *testing.T) {
 	v.do(shop, book.PaymentSettled{ID: id(1), Batch: batch})
 	v.do(shop, book.BatchSettled{Batch: batch})
 	v.do(shop, book.PaymentReturned{ID: id(1), Code: envelope.ACHCode("R01")})
-	story, err := v.tell(shop, id(1))
+	story, err := v.storyOf(shop, id(1))
 	v.must(err)
 	want := []string{"envelope-received", "entry-accepted", "batch-closing", "batch-closed", "file-begun", "entry-intended", "file-intended", "file-written",
 		"payment-settled", "batch-settled", "payment-returned"}

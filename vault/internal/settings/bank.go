@@ -73,7 +73,7 @@ func (b Bank) checkOutbox() error {
 	case err != nil:
 		return err
 	case !info.IsDir():
-		return fmt.Errorf("%s is no directory", b.Outbox)
+		return fmt.Errorf("%s is not a directory", b.Outbox)
 	case info.Mode().Perm()&0o027 != 0:
 		return fmt.Errorf("%s has mode %#o: files in it hold account numbers, make it 0700, or 0750 for the group that takes them to the bank", b.Outbox, info.Mode().Perm())
 	}
@@ -146,7 +146,7 @@ func (b Batches) Times() (times []time.Duration, err error) {
 func clockTime(text string) (time.Duration, error) {
 	at, err := time.Parse("15:04", text)
 	if err != nil || len(text) != len("15:04") {
-		return 0, fmt.Errorf("%q is no time of day: write it as \"16:45\"", text)
+		return 0, fmt.Errorf("%q is not a time of day: write it as \"16:45\"", text)
 	}
 	return time.Duration(at.Hour())*time.Hour + time.Duration(at.Minute())*time.Minute, nil
 }

@@ -67,7 +67,7 @@ func (j Journal) checkDirectory() error {
 	case err != nil:
 		return err
 	case !info.IsDir():
-		return fmt.Errorf("%s is no directory", j.Directory)
+		return fmt.Errorf("%s is not a directory", j.Directory)
 	}
 	return nil
 }

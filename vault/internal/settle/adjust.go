@@ -43,7 +43,7 @@ func mayAdjust(tx *ledger.Tx, b book.Batch, t book.Total, id string) error {
 	ours := slices.ContainsFunc(b.Totals, func(own book.Total) bool { return own.Currency == t.Currency })
 	switch {
 	case !listed && !ours:
-		return conflict("%q is no currency of ISO 4217", t.Currency)
+		return conflict("%q is not an ISO 4217 currency", t.Currency)
 	case t == book.Total{Currency: t.Currency}:
 		return conflict("a difference of nothing changes nothing: say how many payments, and how much")
 	case !within(t.Count) || !within(t.Amount) || !within(t.Credits) || !within(t.CreditAmount):

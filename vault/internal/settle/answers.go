@@ -28,7 +28,7 @@ type Import struct {
 	Returns          int
 	Changes          int
 	Acknowledgements int
-	// answers that were told before, by another file or by a person; they changed nothing
+	// answers that were reported before, by another file or by a person; they changed nothing
 	Repeats int
 	Already bool // the very file was taken before, and nothing more of it could be applied
 

@@ -25,7 +25,7 @@ func (e *Engine) RecordReturn(ctx context.Context, merchant, id string, code env
 	return e.decide(ctx, merchant, id, reason, actor, func(_ *ledger.Tx, p book.Payment) (book.Body, error) {
 		switch {
 		case p.Flow() != book.FlowEntry:
-			return nil, fmt.Errorf("payment %s is no bank entry, and the bank returns no other: %w", p.Name(), ErrConflict)
+			return nil, fmt.Errorf("payment %s is not a bank entry, and the bank returns nothing else: %w", p.Name(), ErrConflict)
 		case p.Stage == book.StageReturned:
 			return nil, fmt.Errorf("payment %s came back before, with %s, and comes back once: %w", p.Name(), p.Code, ErrConflict)
 		case p.Stage != book.StageSettled:

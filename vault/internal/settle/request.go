@@ -15,7 +15,7 @@ import (
 // ledger's.
 func (e *Engine) request(ctx context.Context, p book.Payment) error {
 	if _, known := requestKind(p.Flow()); !known {
-		return fmt.Errorf("payment %s waits as received, and %s is no request: %w", p.Name(), p.Flow(), book.ErrTransition)
+		return fmt.Errorf("payment %s waits as received, and %s is not a request: %w", p.Name(), p.Flow(), book.ErrTransition)
 	}
 	if e.cfg.Now().After(p.Until.Time) {
 		return ended(ctx, e.refuse(ctx, p, envelope.CodeLate))

@@ -78,8 +78,8 @@ func (e *Engine) payment(merchant, id string) (p book.Payment, err error) {
 	return p, err
 }
 
-// decide commits a person's decision on a payment: the event that word makes of it as it stands, or
-// its refusal.
+// decide commits a person's decision on a payment: the event that word returns for it as it stands,
+// or its refusal.
 func (e *Engine) decide(ctx context.Context, merchant, id, reason string, actor operator.Actor, word func(*ledger.Tx, book.Payment) (book.Body, error)) error {
 	if err := checkWord(reason, actor); err != nil {
 		return err

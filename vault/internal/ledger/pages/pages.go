@@ -281,7 +281,7 @@ func (c *Walk) subtree(id uint64, keys keyRange, depth, leaves int, bucket strin
 		return c.leaf(page, keys, bucket)
 	case flagBranch:
 	default:
-		return damaged("page %d is no page of a tree", id)
+		return damaged("page %d is not a page of a tree", id)
 	}
 	children, err := elements(page, keys, true)
 	if err != nil {
@@ -364,7 +364,7 @@ func (c *Walk) depth(id uint64) (int, error) {
 }
 
 // freeIsUnused checks that no page of a skimmed leaf is free: bbolt would write over it. A leaf's
-// overflow follows it, so only leaves before free pages are looked at.
+// overflow follows it, so only leaves before free pages are checked.
 func (c *Walk) freeIsUnused() error {
 	for page := uint64(2); page < c.pages; page++ {
 		if !c.free.has(page) || c.free.has(page-1) {

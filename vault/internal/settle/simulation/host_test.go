@@ -55,13 +55,13 @@ func (h *acquirerHost) live(ctx context.Context) error {
 		case err != nil && !errors.Is(err, host.ErrCrash):
 			return err
 		}
-		h.story.tell("the host is down")
+		h.story.line("the host is down")
 		select {
 		case <-time.After(downtime):
 		case <-ctx.Done():
 			return nil
 		}
-		h.story.tell("the host is up again")
+		h.story.line("the host is up again")
 	}
 }
 
@@ -122,7 +122,7 @@ func mishaps(s *story) *slog.Logger {
 type teller struct{ *story }
 
 func (t teller) Write(line []byte) (int, error) {
-	t.tell("  host: %s", line[:len(line)-1])
+	t.line("  host: %s", line[:len(line)-1])
 	return len(line), nil
 }
 

@@ -128,7 +128,7 @@ func (w *world) take(name, content string) {
 	w.do("take the bank's file "+name, func(e *settle.Engine) error {
 		done, err := e.ImportAnswers(w.t.Context(), name, strings.NewReader(content), person())
 		if err == nil {
-			w.story.tell("  %d returns, %d notices, %d acknowledgements, %d repeats, already %v", done.Returns, done.Changes, done.Acknowledgements, done.Repeats, done.Already)
+			w.story.line("  %d returns, %d notices, %d acknowledgements, %d repeats, already %v", done.Returns, done.Changes, done.Acknowledgements, done.Repeats, done.Already)
 		}
 		return err
 	})
@@ -139,7 +139,7 @@ func (w *world) take(name, content string) {
 func (w *world) takeDamaged(name, content, defect string, odd bool) {
 	w.revive()
 	done, err := w.process.engine.ImportAnswers(w.t.Context(), name, strings.NewReader(content), person())
-	w.story.tell("offered the bank's file %s with a defect (%s): %v", name, defect, err)
+	w.story.line("offered the bank's file %s with a defect (%s): %v", name, defect, err)
 	if odd && err == nil && done.LeftCount == 1 {
 		return
 	}

@@ -190,8 +190,8 @@ var acts = []struct {
 	{4, func(w *world) { w.post(w.anything(), w.anything(), w.anything()) }},
 	{5, (*world).doomed},
 	{1, (*world).rested},
-	{1, func(w *world) { w.story.tell("the line breaks"); w.host.hangUp() }},
-	{1, func(w *world) { w.story.tell("the host goes down"); w.must(w.host.restart()) }},
+	{1, func(w *world) { w.story.line("the line breaks"); w.host.hangUp() }},
+	{1, func(w *world) { w.story.line("the host goes down"); w.must(w.host.restart()) }},
 	{2, (*world).jump},
 	{3, (*world).closeSome},
 	{3, (*world).settleSome},
@@ -222,7 +222,7 @@ func (w *world) act() {
 func (w *world) doomed() {
 	w.revive()
 	n := 1 + w.draw.IntN(12)
-	w.story.tell("the vault will be killed, %d points from now", n)
+	w.story.line("the vault will be killed, %d points from now", n)
 	w.process.fate.doom(n)
 }
 
@@ -238,7 +238,7 @@ func (w *world) rested() {
 func (w *world) jump() {
 	steps := []time.Duration{-3 * time.Hour, -time.Minute, 10 * time.Minute, 2 * time.Hour, 26 * time.Hour, 145 * time.Hour}
 	step := steps[w.draw.IntN(len(steps))]
-	w.story.tell("the clock jumps by %s", step)
+	w.story.line("the clock jumps by %s", step)
 	w.vault.Clock.Pass(step)
 }
 

@@ -92,7 +92,7 @@ func (c *silentConn) Read(b []byte) (int, error) {
 func (w *world) silenced() {
 	d := []time.Duration{time.Minute, 4 * time.Minute, 15 * time.Minute, 100 * time.Minute}[w.draw.IntN(4)]
 	books := w.draw.IntN(2) == 0
-	w.story.tell("the host is silent for %s (it books: %v)", d, books)
+	w.story.line("the host is silent for %s (it books: %v)", d, books)
 	w.host.silence.begin(d, books)
 	w.post(w.anything(), w.anything())
 	time.Sleep(time.Duration(w.draw.Int64N(int64(d))))
@@ -102,7 +102,7 @@ func (w *world) silenced() {
 // evening moves the vault's clock on to a moment before its next midnight.
 func (w *world) evening() {
 	now := w.vault.Clock.Now().UTC()
-	w.story.tell("it is nearly midnight")
+	w.story.line("it is nearly midnight")
 	w.vault.Clock.Pass(now.Truncate(24*time.Hour).Add(24*time.Hour).Sub(now) - time.Duration(w.draw.IntN(2500))*time.Millisecond)
 	w.post(w.anything())
 }

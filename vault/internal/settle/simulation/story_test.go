@@ -19,7 +19,7 @@ type story struct {
 	labels []string // id, label, id, label: how payments are called in the story
 }
 
-func (s *story) tell(format string, args ...any) {
+func (s *story) line(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lines = append(s.lines, fmt.Sprintf("%16.9f  ", time.Since(s.began).Seconds())+fmt.Sprintf(format, args...))
@@ -28,7 +28,7 @@ func (s *story) tell(format string, args ...any) {
 // event reports a committed event.
 func (s *story) event(e book.Event) {
 	body, _ := json.Marshal(e.Body)
-	s.tell("  %s %s %s", e.Body.Kind(), e.Merchant, body)
+	s.line("  %s %s %s", e.Body.Kind(), e.Merchant, body)
 }
 
 // label calls a payment by a short name from now on.

@@ -42,7 +42,7 @@ func (w *world) start(killAt int) {
 	ctx, stop := context.WithCancel(context.Background())
 	p.stop = stop
 	p.fate = newFate(killAt, func(d damage) {
-		w.story.tell("the vault is killed")
+		w.story.line("the vault is killed")
 		p.outbox = w.picture(d)
 		stop()
 	})
@@ -68,7 +68,7 @@ func (w *world) start(killAt int) {
 		Now: w.vault.Clock.Now, Logger: slog.New(slog.DiscardHandler)})
 	close(made)
 	w.process = p
-	w.story.tell("the vault starts")
+	w.story.line("the vault starts")
 	go func() { defer close(p.gone); p.err = p.engine.Run(ctx) }()
 	synctest.Wait()
 }
@@ -101,23 +101,23 @@ func (l *toldLine) Ready() error {
 const lookLater = 17_731 * time.Nanosecond
 
 func (l *toldLine) Authorise(ctx context.Context, r acquirer.Request) (acquirer.Answer, error) {
-	l.story.tell("  %s %d %s asked as %06d", r.Kind, r.Amount, r.Currency, r.STAN)
+	l.story.line("  %s %d %s asked as %06d", r.Kind, r.Amount, r.Currency, r.STAN)
 	return l.told(r.STAN)(l.Acquirer.Authorise(ctx, r))
 }
 
 func (l *toldLine) Capture(ctx context.Context, c acquirer.Capture) (acquirer.Answer, error) {
-	l.story.tell("  capture %d %s advised as %06d, repeat %d", c.Amount, c.Currency, c.STAN, c.Repeat)
+	l.story.line("  capture %d %s advised as %06d, repeat %d", c.Amount, c.Currency, c.STAN, c.Repeat)
 	return l.told(c.STAN)(l.Acquirer.Capture(ctx, c))
 }
 
 func (l *toldLine) Reverse(ctx context.Context, r acquirer.Reversal) (acquirer.Answer, error) {
-	l.story.tell("  reversal of %s %06d advised as %06d, repeat %d", r.Original.Kind, r.Original.STAN, r.STAN, r.Repeat)
+	l.story.line("  reversal of %s %06d advised as %06d, repeat %d", r.Original.Kind, r.Original.STAN, r.STAN, r.Repeat)
 	return l.told(r.STAN)(l.Acquirer.Reverse(ctx, r))
 }
 
 func (l *toldLine) told(stan uint32) func(acquirer.Answer, error) (acquirer.Answer, error) {
 	return func(a acquirer.Answer, err error) (acquirer.Answer, error) {
-		l.story.tell("  %06d answered %q, %v", stan, a.Code, err)
+		l.story.line("  %06d answered %q, %v", stan, a.Code, err)
 		return a, err
 	}
 }
@@ -133,7 +133,7 @@ func (w *world) end() {
 		if p.err != nil {
 			w.fail("the engine ended with %v", p.err)
 		}
-		w.story.tell("the vault stops")
+		w.story.line("the vault stops")
 		return
 	}
 	if p.err != nil && !errors.Is(p.err, errKilled) {

@@ -113,7 +113,7 @@ func (w *world) must(err error) {
 
 // fail notes that something was not as it has to be.
 func (w *world) fail(format string, args ...any) {
-	w.story.tell("FAULT: "+format, args...)
+	w.story.line("FAULT: "+format, args...)
 	w.faults = append(w.faults, fmt.Sprintf(format, args...))
 }
 
@@ -128,7 +128,7 @@ func (w *world) post(drafts ...vaulttest.Draft) (ids []string) {
 		d.ID, d.Suite = fmt.Sprintf("%08x-0000-4000-8000-%012x", w.plan.seed, w.posted), envelope.SuiteX25519
 		label := fmt.Sprintf("p%d", w.posted)
 		w.story.label(d.ID, label)
-		w.story.tell("%s posts %s %s until %s", shop.ID, label, d.Order, d.Until.UTC().Format(time.DateTime))
+		w.story.line("%s posts %s %s until %s", shop.ID, label, d.Order, d.Until.UTC().Format(time.DateTime))
 		ids, envelopes = append(ids, d.ID), append(envelopes, shop.Seal(d))
 	}
 	in, err := intake.New(intake.Config{Ledger: w.vault.Ledger, Opener: w.vault.Ring, Accounts: w.vault.Ring, Now: w.vault.Clock.Now, Workers: 1,
@@ -145,7 +145,7 @@ func (w *world) post(drafts ...vaulttest.Draft) (ids []string) {
 			w.story.label(p.Token, "token-"+w.story.called(p.ID))
 		}
 		if p.Stage == book.StageRejected {
-			w.story.tell("  %s is rejected: %s", p.ID, p.Code)
+			w.story.line("  %s is rejected: %s", p.ID, p.Code)
 		}
 	}
 	return ids
@@ -162,8 +162,8 @@ func (w *world) shopOf(d vaulttest.Draft) *vaulttest.Storefront {
 	return nil
 }
 
-// tick makes the sealing keys that are due and destroys those that are dead, as the vault's house
-// does.
+// tick makes the sealing keys that are due and destroys those that are dead, as the
+// daemon does.
 func (w *world) tick() {
 	w.must(w.vault.Ring.ConfirmClock())
 	change, err := w.vault.Ring.Tick(w.vault.Clock.Now())
@@ -176,10 +176,10 @@ func (w *world) tick() {
 // did says how an operation of the vault's ended.
 func (w *world) did(what string, err error) {
 	if err != nil {
-		w.story.tell("%s: %v", what, err)
+		w.story.line("%s: %v", what, err)
 		return
 	}
-	w.story.tell("%s: done", what)
+	w.story.line("%s: done", what)
 }
 
 func (w *world) view(read func(*ledger.Tx) error) {
