@@ -66,7 +66,7 @@ fuzz: ## Fuzz every target for FUZZTIME (default 10s) each
 	  $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime "$${FUZZTIME:-10s}" -fuzzminimizetime 10x "./$$dir"; done
 
 .PHONY: simulate
-simulate: ## Run SEEDS lives of a vault (default 1000) from seed FROM (default 1), and tell those that fail
+simulate: ## Run SEEDS histories of a vault (default 1000) from seed FROM (default 1), and name those that fail
 	$(GO) test -count=1 -timeout 0 -run '^TestSimulation$$' ./vault/internal/settle/simulation -seeds "$(or $(SEEDS),1000)" -from "$(or $(FROM),1)" $(if $(STORY),-v -story)
 
 # What was under way is told where a damaged file ends the whole process.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -39,6 +40,11 @@ func (s shop) flood(t *testing.T, count int) {
 	if err := posts.Wait(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// listsResult reports whether a table of results has a serial.
+func listsResult(table string, serial int) bool {
+	return regexp.MustCompile(fmt.Sprintf(`(?m)^ *%d `, serial)).MatchString(table)
 }
 
 // resultsIssued is how many results the vault has for a merchant.
@@ -78,7 +84,7 @@ func TestOneMerchantFillsResultsForItselfOnly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return strings.Contains(out, "\n5 ")
+		return listsResult(out, 5)
 	})
 	loud.flood(t, orders)
 	waittest.For(t, "all results", func() bool { return resultsIssued(t, s, "bookshop") == orders+5 })
@@ -95,14 +101,13 @@ func TestOneMerchantFillsResultsForItselfOnly(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "results are missing: 6 to ") || !strings.Contains(err.Error(), "vault results resend") {
 		t.Fatalf("the loud shop's results: %v", err)
 	}
-	newest := strconv.Itoa(orders + 5)
 	waittest.For(t, "the loud shop's newest result", func() bool {
-		if !strings.Contains(out, "\n"+newest+" ") {
+		if !listsResult(out, orders+5) {
 			// what is missing is told each time
 			more, _ := s.ShopRun(t.Context(), "bookshop", "results")
 			out += more
 		}
-		return strings.Contains(out, "\n"+newest+" ")
+		return listsResult(out, orders+5)
 	})
 	healed(t, s, "bookshop")
 }

@@ -146,7 +146,7 @@ func TestMakeSite(t *testing.T) {
 	if out := paste(t, commands[posting]); !strings.Contains(out, "relay-one") {
 		t.Errorf("the receipt: %s", out)
 	}
-	if out := paste(t, commands[reading]); !regexp.MustCompile(`(?m)^1 .* approved +iso-00 +12\.50 EUR `).MatchString(out) {
+	if out := paste(t, commands[reading]); !regexp.MustCompile(`(?m)^ *1 .* approved +iso-00 +12\.50 EUR`).MatchString(out) {
 		t.Errorf("the result: %s", out)
 	}
 	if out := paste(t, commands[settling]); !strings.Contains(out, "payments settled: 1") {
@@ -282,7 +282,7 @@ func TestTrainingOutcomes(t *testing.T) {
 		return err == nil && len(answers) > 0
 	})
 	imported := paste(t, filepath.Join(binaries, "vault")+" returns import "+facts.Returns+"/*.ach --dir "+facts.Vault)
-	if !regexp.MustCompile(`\.ach +1 +1 `).MatchString(imported) {
+	if !regexp.MustCompile(`\.ach\s+1\s+1\s`).MatchString(imported) {
 		t.Errorf("the bank's file has not one return and one notice of change: %s", imported)
 	}
 	returned := fmt.Sprintf("outcome-%d", slices.IndexFunc(facts.Outcomes, func(o trainingOutcome) bool { return o.Amount == 900201 }))

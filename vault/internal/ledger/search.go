@@ -129,7 +129,7 @@ func nearest(walks []*direction) (next *direction, number uint64, err error) {
 			continue
 		}
 		if len(record) < 8 {
-			return nil, 0, damaged("index %s has a key that is none", d.bucket)
+			return nil, 0, damaged("index %s has a malformed key", d.bucket)
 		}
 		n := binary.BigEndian.Uint64(record)
 		if next == nil || d.oldest == (n < number) {
@@ -183,7 +183,7 @@ func (tx *Tx) newest() (uint64, error) {
 		return 0, tx.walked(bucketPayments, nil, 0, tx.writes)
 	}
 	if len(key) < 8 {
-		return 0, damaged("a payment has a key that is none")
+		return 0, damaged("a payment has a malformed key")
 	}
 	number := binary.BigEndian.Uint64(key)
 	return number, tx.walked(bucketPayments, nil, int(number), tx.writes)
