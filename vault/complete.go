@@ -19,8 +19,7 @@ import (
 const (
 	// completeTimeout bounds what a shell waits for the daemon when somebody presses the tab key.
 	completeTimeout = time.Second
-	// maxCompleted is the most payments that a shell is given to choose from.
-	maxCompleted = 200
+	maxCompleted    = 200 // maxCompleted is the most payments that a shell is given to choose from.
 )
 
 // lister asks the daemon for what a word that begins with prefix may go on to: the values, each

@@ -35,11 +35,9 @@ type Options struct {
 	// envelopes a second that the relay takes from one merchant and one address; default 100,000
 	Rate          int
 	EnvelopeBytes int64 // size of the ENVELOPES stream; default 2 GiB
-	// the relay remembers no receipts: what is posted again travels again
-	NoRepeats    bool
-	ChannelBytes int64 // size of all streams; default four times that
-	// room that must stay free on the channel's volume; default the relay's
-	MinFree int64
+	NoRepeats     bool  // the relay remembers no receipts: what is posted again travels again
+	ChannelBytes  int64 // size of all streams; default four times that
+	MinFree       int64 // room that must stay free on the channel's volume; default the relay's
 	// how long after it took a settlement file the bank answers it; default at once
 	BankAfter time.Duration
 	// PEM file of the authorities that the vault trusts for the acquirer's host; default the site's
@@ -48,8 +46,7 @@ type Options struct {
 	Adversary uint64
 	Totals    string // how the acquirer's host answers a 0500; default the simulator's
 	Mishaps   string // how often it misbehaves, NAME=RATE,...; default the simulator's
-	// address under which the vault reaches relay and simulator; default 127.0.0.1
-	VaultSees string
+	VaultSees string // address under which the vault reaches relay and simulator; default 127.0.0.1
 	// the vault's journal is in the channel and in journal/; default in the channel alone
 	BothJournals bool
 	// name of an auditor who may open the log before the first payment; default nobody

@@ -36,9 +36,8 @@ type Configuration struct {
 	Vault          string // public nkeys, "" = off
 	Courier        string
 	Monitor        string
-	// keys that make the streams of VAULT and RELAY, from this process only
-	VaultKeeper string
-	RelayKeeper string
+	VaultKeeper    string // keys that make the streams of VAULT and RELAY, from this process only
+	RelayKeeper    string
 }
 
 // user is one key with its allow-list and its own inbox prefix.

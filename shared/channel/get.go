@@ -214,9 +214,8 @@ func (l *link) call(ctx context.Context, subject string, request, answer any) er
 // streamInfo is what Nightdrop reads of a stream's state.
 type streamInfo struct {
 	Created time.Time `json:"created"`
-	// subjects that match, whether they are listed or not
-	Total  uint64 `json:"total"`
-	Config struct {
+	Total   uint64    `json:"total"` // subjects that match, whether they are listed or not
+	Config  struct {
 		MaxBytes int64 `json:"max_bytes"`
 	} `json:"config"`
 	State struct {

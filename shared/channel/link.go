@@ -21,11 +21,10 @@ import (
 const (
 	connectTimeout = 5 * time.Second
 	reconnectWait  = 250 * time.Millisecond // between tries, with as much jitter
-	// of that wait, to 32 s, while each broker is at fault
-	maxDoublings = 7
-	steady       = time.Minute      // a connection that stood so long begins the waits anew
-	pingInterval = 10 * time.Second // a peer that misses two is gone
-	writeTimeout = 10 * time.Second // a broker that reads nothing for so long is gone
+	maxDoublings   = 7                      // of that wait, to 32 s, while each broker is at fault
+	steady         = time.Minute            // a connection that stood so long begins the waits anew
+	pingInterval   = 10 * time.Second       // a peer that misses two is gone
+	writeTimeout   = 10 * time.Second       // a broker that reads nothing for so long is gone
 )
 
 // link is a connection to the broker that is always renewed. Nothing is buffered while it is down.
@@ -33,8 +32,7 @@ type link struct {
 	nc     *nats.Conn
 	pair   nkeys.KeyPair
 	logger *slog.Logger
-	// epoch grows with each lost and each new connection.
-	epoch atomic.Uint64
+	epoch  atomic.Uint64 // epoch grows with each lost and each new connection.
 
 	folded *folded.Lines // of logger: a broker can cause any number of them
 

@@ -13,8 +13,7 @@ import (
 const (
 	// relayInFlight bounds a relay's bags under way: a window is at most 8 (specification 8).
 	relayInFlight = 32
-	// watchEvery is how old the state of Ready may be.
-	watchEvery = 2 * time.Second
+	watchEvery    = 2 * time.Second // watchEvery is how old the state of Ready may be.
 )
 
 // Relay is the relay's side of the channel: it writes bags and reads results and notices. Safe for
@@ -63,8 +62,7 @@ func DialRelay(ctx context.Context, options Options) (*Relay, error) {
 // InProcess is a broker in the relay's own process.
 type InProcess struct {
 	Server nats.InProcessConnProvider
-	// the relay's nkey seed, owned by the caller: it is read while connecting only
-	Seed []byte
+	Seed   []byte // the relay's nkey seed, owned by the caller: it is read while connecting only
 	// the broker's state, as Ready returns it: nil, ErrFull or ErrUnavailable; answers at once
 	Verdict func() error
 	// nil, or why a bag must not be sent: ErrFull or ErrUnavailable; answers at once

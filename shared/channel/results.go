@@ -14,8 +14,7 @@ import (
 )
 
 const (
-	// maxResults is the most results of one answer (specification 6).
-	maxResults = 100
+	maxResults = 100 // maxResults is the most results of one answer (specification 6).
 	// getBatch is the most messages of one read; a multi-subject read may have 1,024.
 	getBatch = 1000
 )

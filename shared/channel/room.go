@@ -14,8 +14,7 @@ type Room struct {
 	Messages uint64 `json:"messages"`
 	// sequence of the oldest message; one more than the last if there is none
 	First uint64 `json:"first"`
-	// sequence of the message that was stored last, 0 before the first
-	Last uint64 `json:"last"`
+	Last  uint64 `json:"last"` // sequence of the message that was stored last, 0 before the first
 
 	Created time.Time `json:"created"` // when the stream was made
 	Oldest  time.Time `json:"oldest"`  // when the oldest message was stored, by the broker's clock

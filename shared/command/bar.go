@@ -14,8 +14,7 @@ import (
 )
 
 const (
-	// showAfter is how long work may take before a terminal shows a bar.
-	showAfter = time.Second
+	showAfter = time.Second // showAfter is how long work may take before a terminal shows a bar.
 	// sayEvery is after how long, and then how often, a line says how far work is where there is no
 	// terminal.
 	sayEvery = 5 * time.Second

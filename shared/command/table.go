@@ -16,14 +16,11 @@ import (
 )
 
 const (
-	// defaultWidth is how wide tables are where there is no terminal, in columns.
-	defaultWidth = 80
-	// minWidth is the narrowest that they are made.
-	minWidth = 40
+	defaultWidth = 80 // defaultWidth is how wide tables are where there is no terminal, in columns.
+	minWidth     = 40 // minWidth is the narrowest that they are made.
 	// gap stands between columns, and before what a row goes on with on its next line.
-	gap = 2
-	// minFold is the narrowest column whose cells are folded, in columns.
-	minFold = 16
+	gap     = 2
+	minFold = 16 // minFold is the narrowest column whose cells are folded, in columns.
 )
 
 // Row writes one line of a table.

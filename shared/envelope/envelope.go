@@ -25,8 +25,7 @@ const (
 var (
 	// is returned when the sender's clock or arithmetic is off
 	ErrClock = errors.New("created or until does not fit the present time")
-	// is returned when the envelope came too late
-	ErrLate = errors.New("until has passed")
+	ErrLate  = errors.New("until has passed") // is returned when the envelope came too late
 )
 
 // Envelope is a storefront's signed instruction (nightdrop/envelope/v1), named by (Merchant, ID).

@@ -123,8 +123,7 @@ type Facts struct {
 	Approval string `json:"approval,omitempty"`
 	Batch    string `json:"batch,omitempty"` // 1 to 32 of a-z0-9-
 
-	// what the issuer said of address and security code
-	Checks  *Checks `json:"checks,omitempty"`
+	Checks  *Checks `json:"checks,omitempty"`  // what the issuer said of address and security code
 	Network string  `json:"network,omitempty"` // network transaction id: 1 to 64 of 0-9A-Za-z
 	// minor units: the lower amount of a partial approval
 	Approved int64  `json:"approved,omitempty"`

@@ -38,8 +38,7 @@ type Order struct {
 	Of         string // id of the payment that the operation is about
 	Descriptor string // on the shopper's statement, 1 to 22 printable ASCII; see CheckDescriptor
 
-	// members with a value that stands for none: an amount of 0, a currency of no form
-	empty member
+	empty member // members with a value that stands for none: an amount of 0, a currency of no form
 }
 
 // member is a set of an instruction's members.

@@ -12,8 +12,7 @@ import (
 
 // Errors of [Pin], besides those of [Open].
 var (
-	// is returned when a note's expires has come
-	ErrExpired = errors.New("the note has expired")
+	ErrExpired = errors.New("the note has expired") // is returned when a note's expires has come
 	// is returned when generation, serial or issued went back
 	ErrRolledBack = errors.New("the note is older than one seen before")
 )

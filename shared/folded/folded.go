@@ -10,8 +10,7 @@ import (
 )
 
 const (
-	// span is how long lines of one kind are counted together.
-	span = time.Hour
+	span = time.Hour // span is how long lines of one kind are counted together.
 	// inFull is how many lines of a kind are written in each span; further ones are counted.
 	inFull = 10
 	// counted is the text of the line that says how many there were.

@@ -25,10 +25,8 @@ const (
 
 // Errors of reading. Each is wrapped with a reason that quotes nothing.
 var (
-	// is returned when the bytes are not a signed note
-	ErrMalformed = errors.New("malformed note")
-	// is returned when a note exceeds its limit
-	ErrTooLarge = errors.New("note too large")
+	ErrMalformed = errors.New("malformed note") // is returned when the bytes are not a signed note
+	ErrTooLarge  = errors.New("note too large") // is returned when a note exceeds its limit
 	// is returned when a signature is missing or wrong
 	ErrUnverified = errors.New("no valid signature by the expected key")
 	// is wrapped with ErrUnverified when no line names an expected key: none is wrong

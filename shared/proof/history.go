@@ -240,9 +240,8 @@ func (h *History) insert(head Head) {
 // Comparison is what two histories show about each other.
 type Comparison struct {
 	Ours, Theirs int64 // sizes of the largest checkpoints
-	// first entries proved equal in both; later ones are not compared
-	Common int64
-	Equal  int // checkpoints of one size and root that both have
+	Common       int64 // first entries proved equal in both; later ones are not compared
+	Equal        int   // checkpoints of one size and root that both have
 }
 
 // Compare compares two readers' histories of one log. [*Contradiction]: the vault showed them

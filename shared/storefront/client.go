@@ -23,11 +23,10 @@ import (
 // Config has which relay, which vault, and who the merchant is.
 type Config struct {
 	// the relay's origin: https://host or https://host:port, no path; http:// on loopback only
-	Relay    string
-	Vault    note.Verifier // the pinned line: what `vault init` printed
-	Identity *Identity     // our keys
-	// lowest directory serial to accept; 0: any. Keep the highest seen.
-	MinSerial uint64
+	Relay     string
+	Vault     note.Verifier  // the pinned line: what `vault init` printed
+	Identity  *Identity      // our keys
+	MinSerial uint64         // lowest directory serial to accept; 0: any. Keep the highest seen.
 	Suite     envelope.Suite // default SuiteXWing
 	// default: TLS 1.3, the system's roots, 90 s a call; redirects are never followed
 	HTTP *http.Client

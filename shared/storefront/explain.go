@@ -20,20 +20,17 @@ const (
 	// nothing is kept of it, and the vault never answered it
 	OutcomeNeverPosted Outcome = "never-posted"
 	// kept, without a relay's answer: any post of it is in doubt
-	OutcomeNoReceipt Outcome = "no-receipt"
-	OutcomeRefused   Outcome = "refused" // a relay refused it, and none gave a receipt
-	// receipted; the relay shows no position of the vault
-	OutcomeNoPosition Outcome = "no-position"
-	OutcomeTooEarly   Outcome = "too-early" // receipted after the vault's last position
+	OutcomeNoReceipt  Outcome = "no-receipt"
+	OutcomeRefused    Outcome = "refused"     // a relay refused it, and none gave a receipt
+	OutcomeNoPosition Outcome = "no-position" // receipted; the relay shows no position of the vault
+	OutcomeTooEarly   Outcome = "too-early"   // receipted after the vault's last position
 	// receipted, and a later position of the vault does not reach its bag
 	OutcomeNotAtVault Outcome = "not-at-vault"
 	OutcomeAtVault    Outcome = "at-vault" // the vault has passed its bag; no result yet
-	// the vault has passed its bag, and had to answer by now
-	OutcomeOverdue  Outcome = "overdue"
-	OutcomeAnswered Outcome = "answered" // a result with its digest came
-	// the vault answered another envelope under its id
-	OutcomeConflict Outcome = "conflict"
-	OutcomeWithheld Outcome = "withheld" // the chain of results has a gap
+	OutcomeOverdue    Outcome = "overdue"  // the vault has passed its bag, and had to answer by now
+	OutcomeAnswered   Outcome = "answered" // a result with its digest came
+	OutcomeConflict   Outcome = "conflict" // the vault answered another envelope under its id
+	OutcomeWithheld   Outcome = "withheld" // the chain of results has a gap
 	// the chain proves that it will never be answered
 	OutcomeLapsed        Outcome = "lapsed"
 	OutcomeContradiction Outcome = "log-contradicts" // the vault's log is not one story

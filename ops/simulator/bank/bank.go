@@ -33,12 +33,11 @@ const (
 
 // Config has where the bank reads and writes and when it answers.
 type Config struct {
-	Outbox  string // directory of the vault's files, *.ach
-	Returns string // directory for the bank's answers
-	Book    string // file, made if it is not there
-	Timing  Timing
-	// answer CCD credits that are not returned with ACK entries
-	Acknowledge bool
+	Outbox      string // directory of the vault's files, *.ach
+	Returns     string // directory for the bank's answers
+	Book        string // file, made if it is not there
+	Timing      Timing
+	Acknowledge bool // answer CCD credits that are not returned with ACK entries
 	// how often Run looks into Outbox; 0: a second
 	Every  time.Duration
 	Now    func() time.Time                       // nil: time.Now

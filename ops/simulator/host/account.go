@@ -24,12 +24,11 @@ type line struct {
 	At          string       `json:"at"` // RFC 3339, UTC
 	Transaction *Transaction `json:"transaction,omitempty"`
 	// the message itself, where it is not a new transaction
-	Asked    *Key `json:"asked,omitempty"`
-	Original *Key `json:"original,omitempty"` // of a reversal
-	// the reversal undid an approved transaction
-	Undone bool   `json:"undone,omitempty"`
-	Totals *Total `json:"totals,omitempty"`
-	Agreed bool   `json:"agreed,omitempty"`
+	Asked    *Key   `json:"asked,omitempty"`
+	Original *Key   `json:"original,omitempty"` // of a reversal
+	Undone   bool   `json:"undone,omitempty"`   // the reversal undid an approved transaction
+	Totals   *Total `json:"totals,omitempty"`
+	Agreed   bool   `json:"agreed,omitempty"`
 }
 
 // asked returns the key of the message that the line reports.

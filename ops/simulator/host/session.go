@@ -15,8 +15,7 @@ const (
 	// answers that wait for the asker to read; beyond it they are dropped, as by a full line
 	maxQueued     = 4096
 	writeDeadline = 10 * time.Second // for the asker to read
-	// for the asker to close its side after the host has hung up
-	lingerTime = 2 * time.Second
+	lingerTime    = 2 * time.Second  // for the asker to close its side after the host has hung up
 	// when an answer that waits for another goes out without it
 	reorderAfter = 200 * time.Millisecond
 	slowPieces   = 4                     // of a slow answer

@@ -8,14 +8,12 @@ import (
 
 // Statement is what a book holds.
 type Statement struct {
-	// different ones taken, as are holds, captures and refunds
-	Sales    int `json:"sales"`
-	Holds    int `json:"holds"`
-	Captures int `json:"captures"`
-	Refunds  int `json:"refunds"`
-	Approved int `json:"approved"` // of all these
-	// or answered with another code that does not approve
-	Declined  int `json:"declined"`
+	Sales     int `json:"sales"` // different ones taken, as are holds, captures and refunds
+	Holds     int `json:"holds"`
+	Captures  int `json:"captures"`
+	Refunds   int `json:"refunds"`
+	Approved  int `json:"approved"`  // of all these
+	Declined  int `json:"declined"`  // or answered with another code that does not approve
 	Reversed  int `json:"reversed"`  // approved and then reversed
 	Charged   int `json:"charged"`   // sales and captures approved and not reversed
 	Credited  int `json:"credited"`  // refunds approved and not reversed

@@ -36,14 +36,11 @@ type Transaction struct {
 	Masked   string `json:"masked"`
 	Answer   string `json:"answer"`
 	Approval string `json:"approval,omitempty"`
-	// what was asked for, where only Amount was approved
-	Asked int64 `json:"asked,omitempty"`
+	Asked    int64  `json:"asked,omitempty"` // what was asked for, where only Amount was approved
 	// of a capture its hold, of a refund its sale, capture or hold
-	Original *Key `json:"original,omitempty"`
-	// of a hold: what captures that stand have taken of it
-	Captured int64 `json:"captured"`
-	// what refunds that stand and name it have given back of it
-	Refunded int64 `json:"refunded"`
+	Original *Key  `json:"original,omitempty"`
+	Captured int64 `json:"captured"` // of a hold: what captures that stand have taken of it
+	Refunded int64 `json:"refunded"` // what refunds that stand and name it have given back of it
 	Reversed bool  `json:"reversed"`
 	Repeats  int   `json:"repeats"` // how often the same request came again
 }

@@ -25,8 +25,7 @@ import (
 // Errors of [Bagger.Submit]. After any of them but ErrClosed the envelope may still be stored: post
 // it again.
 var (
-	// ErrFull is returned when the channel has no room.
-	ErrFull = errors.New("the channel is full")
+	ErrFull = errors.New("the channel is full") // ErrFull is returned when the channel has no room.
 	// ErrUnavailable is returned when the channel cannot be reached, or too much is waiting.
 	ErrUnavailable = errors.New("the channel is unavailable")
 	// ErrUnknown is returned when ctx ended, or the relay stopped, before the durable ack.
@@ -66,8 +65,7 @@ type Config struct {
 	Head      *Head // the relay's memory of its last acked bag
 	Window    int   // bags in flight, 1 to 8
 
-	// bounds of what waits for a bag; more is refused with ErrUnavailable
-	QueueEnvelopes int
+	QueueEnvelopes int // bounds of what waits for a bag; more is refused with ErrUnavailable
 	QueueBytes     int
 
 	Repeats int    // acked envelopes that are remembered for a minute; 0 = none

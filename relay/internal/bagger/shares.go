@@ -33,9 +33,8 @@ const (
 	// own.
 	leastConfigured = 64 << 10
 	// leastStream is the least that ENVELOPES may hold.
-	leastStream = 4 << 20
-	// shownMerchants is how many merchants a report names, most bytes first.
-	shownMerchants = 20
+	leastStream    = 4 << 20
+	shownMerchants = 20 // shownMerchants is how many merchants a report names, most bytes first.
 )
 
 // usable is what merchants may have together.
@@ -201,12 +200,10 @@ type Usage struct {
 
 // Shares is how ENVELOPES is shared out now.
 type Shares struct {
-	// bytes that are each merchant's own; 0 = not limited
-	Own    int64 `json:"own"`
+	Own    int64 `json:"own"`    // bytes that are each merchant's own; 0 = not limited
 	Common int64 `json:"common"` // bytes for those who have used up their own
-	// of all merchants, not committed by the vault, since the start
-	Bytes int64 `json:"bytes"`
-	Over  int   `json:"over"` // merchants with more than their own
+	Bytes  int64 `json:"bytes"`  // of all merchants, not committed by the vault, since the start
+	Over   int   `json:"over"`   // merchants with more than their own
 	// why the stream is too small for so many merchants
 	TooSmall  string  `json:"too_small,omitempty"`
 	Merchants []Usage `json:"merchants"` // those with the most bytes, at most 20

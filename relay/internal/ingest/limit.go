@@ -27,8 +27,7 @@ type Limits struct {
 	AddressInFlight  int
 	MerchantInFlight int
 
-	// how long a post waits for the durable ack before it is answered 503
-	AckWait time.Duration
+	AckWait time.Duration // how long a post waits for the durable ack before it is answered 503
 }
 
 // budgets gives each key its own token bucket, in bounded memory. Safe for concurrent use.
@@ -89,9 +88,8 @@ func address(remote string) netip.Prefix {
 
 const (
 	// siteBits is the prefix length of an IPv6 site (RFC 6177): 65,536 of address's prefixes.
-	siteBits = 48
-	// siteRates is how many times an address's rate a site has.
-	siteRates = 16
+	siteBits  = 48
+	siteRates = 16 // siteRates is how many times an address's rate a site has.
 )
 
 // siteOf returns the site of an address: for IPv6 the /48 around it. Connections and slots count

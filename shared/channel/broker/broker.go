@@ -37,9 +37,8 @@ const (
 
 // Config describes a broker.
 type Config struct {
-	Dir string // store directory, made with mode 0700; one process at a time
-	// host:port for vault, courier and monitor, by TLS; port 0 = any; "" = none
-	Listen string
+	Dir    string // store directory, made with mode 0700; one process at a time
+	Listen string // host:port for vault, courier and monitor, by TLS; port 0 = any; "" = none
 	Cert   string // PEM file; needed with Listen; Reload reads it again
 	Key    string // PEM file; needed with Listen; Reload reads it again
 	// PEM file; if set, clients must also show a certificate of these authorities; read at the
@@ -52,8 +51,7 @@ type Config struct {
 
 	MaxBytes       int64 // all streams together; 0 = 8 GiB
 	EnvelopesBytes int64 // 0 = half of MaxBytes
-	// 0 = a quarter of MaxBytes; JOURNAL and NOTICES share what is left
-	ResultsBytes int64
+	ResultsBytes   int64 // 0 = a quarter of MaxBytes; JOURNAL and NOTICES share what is left
 	// bytes that must stay free on the volume, or bags are refused; 0 = 256 MiB
 	MinFree    int64
 	AckTimeout time.Duration // of the relay's own publishing; 0 = 10 s

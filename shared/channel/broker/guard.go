@@ -11,8 +11,7 @@ import (
 )
 
 const (
-	// guardEvery is how often the broker's health and room are checked.
-	guardEvery = time.Second
+	guardEvery = time.Second // guardEvery is how often the broker's health and room are checked.
 	// sickLooks: after so many checks in a row a sick broker with room on its volume will not
 	// recover.
 	sickLooks = 5

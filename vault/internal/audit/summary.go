@@ -25,9 +25,8 @@ const maxSummary = 16 << 20
 
 // Whether the summary is signed, in a report of [Verify].
 const (
-	SummarySigned = "signed" // by the vault, at its end
-	// written by a build that did not sign it, or by anybody
-	SummaryUnsigned = "unsigned"
+	SummarySigned   = "signed"   // by the vault, at its end
+	SummaryUnsigned = "unsigned" // written by a build that did not sign it, or by anybody
 )
 
 // summaryStatement is the vault's statement about a page.

@@ -30,24 +30,21 @@ type Report struct {
 	Root     string `json:"root"`     // base64, by the checkpoint
 	Verified int64  `json:"verified"` // entries whose record, hashes and body are right
 	// entries whose body was left out by log.json: their records and hashes are right
-	Absent int64 `json:"absent"`
-	// given checkpoints with which the log begins
-	Earlier int `json:"earlier"`
+	Absent  int64 `json:"absent"`
+	Earlier int   `json:"earlier"` // given checkpoints with which the log begins
 	// log keys wrapped for auditors, who alone can check whether they open
 	Wraps int `json:"wraps"`
 	// [SummarySigned] or [SummaryUnsigned]; empty where there is no summary
-	Summary string `json:"summary"`
-	// index of the first entry that does not verify, or -1
-	FirstBad int64     `json:"firstBad"`
+	Summary  string    `json:"summary"`
+	FirstBad int64     `json:"firstBad"` // index of the first entry that does not verify, or -1
 	Problems []Problem `json:"problems"` // at most maxProblems
 	Count    int       `json:"count"`    // of all problems
 }
 
 // Problem is one thing that does not match the checkpoint.
 type Problem struct {
-	// of the entry, or the file's first; -1 for the log as a whole
-	Index int64  `json:"index"`
-	File  string `json:"file"` // in the log's directory
+	Index int64  `json:"index"` // of the entry, or the file's first; -1 for the log as a whole
+	File  string `json:"file"`  // in the log's directory
 	What  string `json:"what"`
 }
 

@@ -15,13 +15,11 @@ type FileCounter struct {
 
 // Limits of NACHA files. (NACHA Operating Rules, appendix three)
 const (
-	MaxFilesPerDay = 36 // file id modifier: A to Z, then 0 to 9 (file header field 7)
-	// the last seven digits of a trace number (entry detail field 11)
-	MaxSequence = 9_999_999
+	MaxFilesPerDay = 36        // file id modifier: A to Z, then 0 to 9 (file header field 7)
+	MaxSequence    = 9_999_999 // the last seven digits of a trace number (entry detail field 11)
 	// cents of debits, and of credits: twelve digits of a total (file control fields 7 and 8)
-	MaxFileAmount = 999_999_999_999
-	// of one batch: six digits of its entry count (batch control field 3)
-	MaxFileEntries = 999_999
+	MaxFileAmount  = 999_999_999_999
+	MaxFileEntries = 999_999 // of one batch: six digits of its entry count (batch control field 3)
 )
 
 // Fits reports whether a settlement file could hold the batch with p in it too.

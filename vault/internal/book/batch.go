@@ -54,16 +54,14 @@ type Batch struct {
 	Done       int64 `json:"done,omitempty"` // payments settled
 	// bank: entries whose account could not be opened for the file
 	Failed []Total `json:"failed,omitempty"`
-	File   string  `json:"file,omitempty"` // bank: the settlement file
-	// currencies whose totals the host confirmed
-	Agreed []Total `json:"agreed,omitempty"`
-	Host   []Total `json:"host,omitempty"` // the host's totals where they differ
+	File   string  `json:"file,omitempty"`   // bank: the settlement file
+	Agreed []Total `json:"agreed,omitempty"` // currencies whose totals the host confirmed
+	Host   []Total `json:"host,omitempty"`   // the host's totals where they differ
 	// of Totals: payments that a person's correction has taken out since
 	Corrected int64 `json:"corrected,omitempty"`
 	// what the acquirer has otherwise, and why that is accepted; oldest first
 	Lines []Adjustment `json:"lines,omitempty"`
-	// what it was agreed by, where not by the host's 0510
-	By Way `json:"by,omitempty"`
+	By    Way          `json:"by,omitempty"` // what it was agreed by, where not by the host's 0510
 }
 
 // ID is the batch's name to the outside: "card-000017".

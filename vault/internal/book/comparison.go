@@ -24,8 +24,7 @@ type Comparisons struct {
 	Day string `json:"day,omitempty"` // YYYY-MM-DD
 	// refunds that named another account than their payment's
 	Mismatches int `json:"mismatches,omitempty"`
-	// bank accounts that were compared with the block list
-	Blocks int `json:"blocks,omitempty"`
+	Blocks     int `json:"blocks,omitempty"` // bank accounts that were compared with the block list
 }
 
 // at is the count as it stands at a time: a new day begins with nothing.

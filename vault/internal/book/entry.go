@@ -86,8 +86,7 @@ type BankEntry struct {
 	Standard string `json:"standard,omitempty"` // WEB, PPD or CCD
 	Entry    string `json:"entry,omitempty"`    // its trace number, 15 digits
 	File     string `json:"file,omitempty"`     // the settlement file
-	// code of the newest notice of change, C01 to C99
-	Notice string `json:"notice,omitempty"`
+	Notice   string `json:"notice,omitempty"`   // code of the newest notice of change, C01 to C99
 	// codes of the notices that its merchant was told, oldest first
 	Notices []string `json:"notices,omitempty"`
 	Acked   bool     `json:"acked,omitempty"` // the receiving bank acknowledged it

@@ -12,8 +12,7 @@ type Finding string
 // The findings of intake and of the clock.
 const (
 	FindingBagMissing Finding = "bag-missing" // a number of a run never came
-	// two bags of one run and number, or a broken chain
-	FindingBagForked  Finding = "bag-forked"
+	FindingBagForked  Finding = "bag-forked"  // two bags of one run and number, or a broken chain
 	FindingBagAltered Finding = "bag-altered" // signature, count or body hash do not hold
 	// a run began without naming the end of the one before
 	FindingRestart      Finding = "restart"
@@ -54,8 +53,7 @@ type IntegrityFound struct {
 	Through uint64 `json:"through,omitempty"`
 	Index   int    `json:"index,omitempty"` // index among the bag's envelopes
 	Detail  string `json:"detail,omitempty"`
-	// of findings that this event stands for; absent: one
-	Count uint64 `json:"count,omitempty"`
+	Count   uint64 `json:"count,omitempty"` // of findings that this event stands for; absent: one
 }
 
 // Kind implements Body.

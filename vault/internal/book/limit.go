@@ -6,8 +6,7 @@ type Exceeded string
 
 // The limits.
 const (
-	// of the policy: of one sale, authorisation or payout
-	ExceededPayment Exceeded = "payment"
+	ExceededPayment Exceeded = "payment" // of the policy: of one sale, authorisation or payout
 	// of the policy: of a UTC day's sales and authorisations
 	ExceededDay     Exceeded = "day"
 	ExceededPayouts Exceeded = "payouts"        // of the policy: of a UTC day's payouts

@@ -35,8 +35,7 @@ const (
 	StageFiling   Stage = "filing"
 	StageSettled  Stage = "settled"  // final, but that a bank entry may come back
 	StageReturned Stage = "returned" // final
-	// a void, store, update or forget that had its effect; final
-	StageDone Stage = "done"
+	StageDone     Stage = "done"     // a void, store, update or forget that had its effect; final
 )
 
 // Stages lists them all, in the order in which a payment has them.

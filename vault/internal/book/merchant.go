@@ -39,8 +39,7 @@ type Merchant struct {
 	Refusals  Refusals    `json:"refusals"`
 	Compared  Comparisons `json:"compared,omitzero"`
 
-	// keys that an update added or retired, oldest first
-	Keys []MerchantKey `json:"keys,omitempty"`
+	Keys []MerchantKey `json:"keys,omitempty"` // keys that an update added or retired, oldest first
 
 	// when the vault last published by itself what RESULTS had lost: once a day at most
 	Republished envelope.Time `json:"republished,omitzero"`

@@ -37,9 +37,8 @@ type Payment struct {
 	WithCode    bool               `json:"withCode,omitempty"`
 	Method      Method             `json:"method,omitempty"`
 	// id of the payment that a capture, refund or void is about
-	Of string `json:"of,omitempty"`
-	// of the stored account that it uses, made or changed
-	Token string `json:"token,omitempty"`
+	Of    string `json:"of,omitempty"`
+	Token string `json:"token,omitempty"` // of the stored account that it uses, made or changed
 	Held
 	BankEntry
 	Code     envelope.Code `json:"code,omitempty"`
@@ -56,14 +55,12 @@ func (p Payment) Name() string { return Payments.Key(p).String() }
 
 // Held is what the operations on a sale or authorisation hold of it; only they change it.
 type Held struct {
-	// of an authorisation: when it was
-	Authorised envelope.Time `json:"authorised,omitzero"`
+	Authorised envelope.Time `json:"authorised,omitzero"` // of an authorisation: when it was
 	// of an authorisation: captured, or about to be
-	Capturing int64 `json:"capturing,omitempty"`
-	// of an authorisation: captures that the host took
-	Captured int64  `json:"captured,omitempty"`
-	Refunded int64  `json:"refunded,omitempty"` // or about to be
-	Void     string `json:"void,omitempty"`     // id of the void that takes it back
+	Capturing int64  `json:"capturing,omitempty"`
+	Captured  int64  `json:"captured,omitempty"` // of an authorisation: captures that the host took
+	Refunded  int64  `json:"refunded,omitempty"` // or about to be
+	Void      string `json:"void,omitempty"`     // id of the void that takes it back
 }
 
 // MayExpire reports whether an authorisation's time is over and no capture of it is under way.

@@ -17,9 +17,8 @@ type Policy struct {
 	RefundPercent int    `json:"refundPercent,omitempty"`
 	Payees        Payees `json:"payees,omitempty"` // whom payouts go to
 	// accounts may be stored: the merchant's storage exception
-	Storage bool `json:"storage,omitempty"`
-	// stores and updates; 0: DefaultStoresPerDay
-	StoresPerDay int `json:"storesPerDay,omitempty"`
+	Storage      bool `json:"storage,omitempty"`
+	StoresPerDay int  `json:"storesPerDay,omitempty"` // stores and updates; 0: DefaultStoresPerDay
 	// as NACHA files name it; without it no bank accounts
 	Company Company `json:"company,omitzero"`
 }

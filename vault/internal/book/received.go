@@ -68,10 +68,9 @@ func (PaymentRefused) Kind() string { return "payment-refused" }
 
 // Replies are the results of a payment.
 type Replies struct {
-	Results   []uint64   `json:"results,omitempty"` // serials, oldest first
-	Conflicts []Conflict `json:"conflicts,omitempty"`
-	// refunds of it that named another account
-	Mismatches int `json:"mismatches,omitempty"`
+	Results    []uint64   `json:"results,omitempty"` // serials, oldest first
+	Conflicts  []Conflict `json:"conflicts,omitempty"`
+	Mismatches int        `json:"mismatches,omitempty"` // refunds of it that named another account
 }
 
 // Conflict is another digest of a payment's id, and the result that refused it.

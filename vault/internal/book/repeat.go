@@ -21,11 +21,10 @@ type Resent struct {
 // Messages are those to the acquirer's host about a payment: its request or capture, and its
 // reversal, repeated under their traces.
 type Messages struct {
-	Trace    *Trace `json:"trace,omitempty"`
-	Reversal *Trace `json:"reversal,omitempty"`
-	// reversals sent, or of a capture: captures
-	Tries  int     `json:"tries,omitempty"`
-	Resent *Resent `json:"resent,omitempty"` // a person had that sent again
+	Trace    *Trace  `json:"trace,omitempty"`
+	Reversal *Trace  `json:"reversal,omitempty"`
+	Tries    int     `json:"tries,omitempty"`  // reversals sent, or of a capture: captures
+	Resent   *Resent `json:"resent,omitempty"` // a person had that sent again
 	// of what is being reversed or captured: the newest answer, where it settled nothing
 	Answer envelope.Code `json:"answer,omitempty"`
 	// of a capture: the answer to its first try, where it settled nothing

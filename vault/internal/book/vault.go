@@ -25,11 +25,10 @@ type Vault struct {
 	Signer     string   `json:"signer"` // vkey
 	Relays     []string `json:"relays,omitempty"`
 	// sealing keys that are not destroyed, as far as the log says; sorted
-	Keys      []envelope.KeyName `json:"keys,omitempty"`
-	Directory uint64             `json:"directory"` // serial of the newest directory
-	Members   uint64             `json:"members"`   // serial of the newest members note
-	// how many there are: the number of the newest
-	Payments  uint64              `json:"payments"`
+	Keys      []envelope.KeyName  `json:"keys,omitempty"`
+	Directory uint64              `json:"directory"` // serial of the newest directory
+	Members   uint64              `json:"members"`   // serial of the newest members note
+	Payments  uint64              `json:"payments"`  // how many there are: the number of the newest
 	NextBatch uint32              `json:"nextBatch"` // 1 to 999999
 	Terminals map[string]Terminal `json:"terminals,omitempty"`
 	LatestRun map[string]string   `json:"latestRun,omitempty"` // by relay: its newest run

@@ -70,8 +70,7 @@ type ReportQuery struct {
 
 // Adjustment takes a named difference into a batch.
 type Adjustment struct {
-	// what the acquirer has more; less where it is negative
-	Total book.Total `json:"total"`
+	Total book.Total `json:"total"` // what the acquirer has more; less where it is negative
 	// id of the payment of the batch's merchant that it is about
 	Payment  string `json:"payment,omitempty"`
 	Evidence string `json:"evidence,omitempty"` // hex SHA-256 of what proves it

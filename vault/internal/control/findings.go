@@ -24,9 +24,8 @@ type Finding struct {
 	Run    string `json:"run,omitempty"`
 	Bag    uint64 `json:"bag,omitempty"` // number in the run
 	// of bag-missing: the last that never came
-	Through uint64 `json:"through,omitempty"`
-	// place among the bag's envelopes, where it is of one
-	Index    *int   `json:"index,omitempty"`
+	Through  uint64 `json:"through,omitempty"`
+	Index    *int   `json:"index,omitempty"` // place among the bag's envelopes, where it is of one
 	Merchant string `json:"merchant,omitempty"`
 	Evidence string `json:"evidence,omitempty"` // hex digest of the note or file
 	Detail   string `json:"detail,omitempty"`

@@ -19,8 +19,7 @@ type Merchant struct {
 	OpenBatch  string        `json:"openBatch,omitempty"` // the open card batch, card-000017
 	OpenBank   string        `json:"openBank,omitempty"`  // the open bank batch
 
-	// of the keys in use, and those retired, oldest first
-	Keys []MerchantKey `json:"keys"`
+	Keys []MerchantKey `json:"keys"` // of the keys in use, and those retired, oldest first
 
 	Policy book.Policy `json:"policy"`
 

@@ -29,8 +29,7 @@ type Silence struct {
 
 // Resend names what is to be sent again: one manual payment, or all.
 type Resend struct {
-	// of the payment; with All, only this merchant's
-	Merchant string `json:"merchant,omitempty"`
+	Merchant string `json:"merchant,omitempty"` // of the payment; with All, only this merchant's
 	ID       string `json:"id,omitempty"`
 	All      bool   `json:"all,omitempty"`
 }

@@ -27,8 +27,7 @@ const (
 	// destruction of keys.
 	reservePart = 20 // a twentieth: 5 percent
 	reserveMost = 1 << 30
-	// warnAt is how many reserves are left when the status begins to warn.
-	warnAt = 2
+	warnAt      = 2 // warnAt is how many reserves are left when the status begins to warn.
 )
 
 // guarded is a directory that the vault writes to.

@@ -70,12 +70,10 @@ const (
 	defaultKeep = 7 * 24 * time.Hour
 	upkeepEvery = time.Hour // between purges
 	// between looks at how full ENVELOPES is: a quarter of it lasts longer
-	roomEvery = 10 * time.Second
-	// after which a number that never came is a finding
-	gapPatience = time.Hour
-	retryEvery  = time.Second // while the channel is away
-	// least time between two resends of one payment's results
-	resendEvery = 10 * time.Second
+	roomEvery   = 10 * time.Second
+	gapPatience = time.Hour        // after which a number that never came is a finding
+	retryEvery  = time.Second      // while the channel is away
+	resendEvery = 10 * time.Second // least time between two resends of one payment's results
 	// resends, refusals and links in memory; forgetting one costs one more resend or result
 	rememberedAnswers = 1 << 14
 	// messages that are not bags, some 120 bytes each; forgetting one means counting it again
@@ -101,8 +99,7 @@ type Config struct {
 	// called before each group: nil while there is room for bags, else why they wait in the
 	// channel; may be nil
 	Room func() error
-	// settlement files are written for a bank; without, bank accounts are not permitted
-	Bank bool
+	Bank bool // settlement files are written for a bank; without, bank accounts are not permitted
 }
 
 // Intake accepts bags. [Intake.Take] may be called while [Intake.Run] runs, from any goroutine.

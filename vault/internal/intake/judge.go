@@ -26,8 +26,7 @@ type verdict struct {
 	code     envelope.Code // ok, or the first check that failed
 	limit    book.Exceeded // of the code limit
 	order    envelope.Order
-	// of the account part; the transaction sets those of a token or payment
-	account particulars
+	account  particulars // of the account part; the transaction sets those of a token or payment
 	// of a refund's account part, or of what replaced the stored account, once account is the
 	// payment's
 	given    particulars

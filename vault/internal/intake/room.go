@@ -25,12 +25,11 @@ const (
 
 // Envelopes is the last seen state of the stream ENVELOPES.
 type Envelopes struct {
-	Room  channel.Room
-	Asked time.Time // when; zero before the first answer
-	Error error     // of the last look; nil where it succeeded
-	// when the broker stored the oldest bag; zero where unknown
-	Oldest time.Time
-	Purged uint64 // bags purged before their week was over, since the unlock
+	Room   channel.Room
+	Asked  time.Time // when; zero before the first answer
+	Error  error     // of the last look; nil where it succeeded
+	Oldest time.Time // when the broker stored the oldest bag; zero where unknown
+	Purged uint64    // bags purged before their week was over, since the unlock
 	// sequence of the bag that keeps newer ones from being purged: above the position, or with an
 	// envelope not yet sent or filed; 0: none
 	Held uint64

@@ -39,15 +39,13 @@ type Directory struct {
 	limit int64
 	lock  *os.File
 
-	mu sync.Mutex
-	// begun by this process; nil: the next message begins one
-	current           *segment
+	mu                sync.Mutex
+	current           *segment          // begun by this process; nil: the next message begins one
 	currentGeneration uint64            // the generation of open
 	newest            map[uint64]latest // by generation
-	// damaged segments and their generation's directories
-	damaged map[string]string
-	sizes   map[string]int64 // segments and how long they were when Room was asked
-	lastErr error            // what the last Append failed with
+	damaged           map[string]string // damaged segments and their generation's directories
+	sizes             map[string]int64  // segments and how long they were when Room was asked
+	lastErr           error             // what the last Append failed with
 }
 
 type latest struct {

@@ -48,16 +48,14 @@ type Ledger interface {
 type Config struct {
 	Ledger Ledger
 	Place  Place
-	// of the place in the ledger: "channel", "directory"
-	Name   string
+	Name   string       // of the place in the ledger: "channel", "directory"
 	Signer *note.Signer // the vault's
 	// Strange is set where the ledger was journalled in other places only, so that this one proves
 	// nothing.
 	Strange bool
 	// Tell commits a finding; may be nil.
-	Tell func(ctx context.Context, f book.IntegrityFound) error
-	// Retry is the wait after a failure of the place; 0: 250 ms.
-	Retry time.Duration
+	Tell  func(ctx context.Context, f book.IntegrityFound) error
+	Retry time.Duration // Retry is the wait after a failure of the place; 0: 250 ms.
 	// Look is how often the place is compared with what was appended to it; 0: 30 s.
 	Look time.Duration
 	// Survey is how long the place is read before it is trusted; 0: 1 s. What is found missing

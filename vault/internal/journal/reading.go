@@ -10,14 +10,13 @@ import (
 // reading is how far the place was read from its beginning, while nothing had to be sent: losses in
 // the middle do not show at the ends.
 type reading struct {
-	from  Cursor
-	begun bool
-	done  bool
-	until int64 // the journal's size when it began
-	end   int64 // entries from the first up to here are there
-	// read after end: entries that were sent again are out of order
-	spans   []span
-	invalid int // messages that the vault did not sign, or of another generation
+	from    Cursor
+	begun   bool
+	done    bool
+	until   int64  // the journal's size when it began
+	end     int64  // entries from the first up to here are there
+	spans   []span // read after end: entries that were sent again are out of order
+	invalid int    // messages that the vault did not sign, or of another generation
 }
 
 // span is entries from first up to size.

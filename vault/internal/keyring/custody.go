@@ -56,10 +56,9 @@ type custodyBody struct {
 
 // CreateOptions say what vault to make.
 type CreateOptions struct {
-	Name   string // the vault's name, a DNS name in lower case
-	Shares int    // custodians: 1 to 32
-	// how many of them unlock: 1 to Shares; under 2 one person alone can
-	Threshold int
+	Name      string           // the vault's name, a DNS name in lower case
+	Shares    int              // custodians: 1 to 32
+	Threshold int              // how many of them unlock: 1 to Shares; under 2 one person alone can
 	Now       func() time.Time // nil: time.Now
 }
 

@@ -47,8 +47,7 @@ const (
 	bytesV1     = slotsAt + areaBytes
 	storeBytes  = slotsAt + copies*areaBytes
 
-	// markEvery bounds how far the mark lags behind the trusted clock.
-	markEvery = 5 * time.Minute
+	markEvery = 5 * time.Minute // markEvery bounds how far the mark lags behind the trusted clock.
 )
 
 type slotState byte

@@ -11,12 +11,10 @@ import (
 type ResultsHint struct {
 	// when the stream was made; zero before it was first compared
 	Created time.Time `json:"created,omitzero"`
-	// highest sequence that it had, or that an ack named
-	Last   uint64    `json:"last,omitempty"`
-	First  uint64    `json:"first,omitempty"` // lowest sequence that it had
-	Oldest time.Time `json:"oldest,omitzero"` // when the message there was stored
-	// how many of its messages were there no more
-	Gone uint64 `json:"gone,omitempty"`
+	Last    uint64    `json:"last,omitempty"`  // highest sequence that it had, or that an ack named
+	First   uint64    `json:"first,omitempty"` // lowest sequence that it had
+	Oldest  time.Time `json:"oldest,omitzero"` // when the message there was stored
+	Gone    uint64    `json:"gone,omitempty"`  // how many of its messages were there no more
 	// when a merchant may be checked again whose turn had not come; zero where none is
 	Due time.Time `json:"due,omitzero"`
 	// by merchant: lowest serial that purges of the vault's own have left

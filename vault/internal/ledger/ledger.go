@@ -41,8 +41,7 @@ var (
 	// ErrUnknownOutcome is returned when a commit failed: it may have happened. The ledger commits
 	// no more; the process must exit and open the ledger again.
 	ErrUnknownOutcome = errors.New("a commit failed and may have happened: the vault must stop and be started again")
-	// ErrClosed is returned after Close.
-	ErrClosed = errors.New("the ledger is closed")
+	ErrClosed         = errors.New("the ledger is closed") // ErrClosed is returned after Close.
 )
 
 // Keys wraps the ledger's keys and signs; *keyring.Ring is one.
@@ -131,8 +130,7 @@ type Ledger struct {
 
 	journal journalled
 
-	// The writer's, as of the last commit.
-	head   head
+	head   head // The writer's, as of the last commit.
 	tail   merkle.Tail
 	logKey merkle.Key
 	held   heldTraces

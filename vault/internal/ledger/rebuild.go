@@ -32,12 +32,10 @@ type RebuildOptions struct {
 	// free returns a volume's free bytes, step is called before each durable step; for tests.
 	free func(dir string) (uint64, error)
 	step func(name string) error
-	// link gives a file another name; os.Link when nil.
-	link func(from, to string) error
+	link func(from, to string) error // link gives a file another name; os.Link when nil.
 	// chunk is how many entries or records one transaction takes; rebuildChunk when 0.
 	chunk int64
-	// every is how often Progress is called; progressEvery when 0.
-	every time.Duration
+	every time.Duration // every is how often Progress is called; progressEvery when 0.
 }
 
 // Rebuilt is what Rebuild did.

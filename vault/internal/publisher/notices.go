@@ -125,8 +125,7 @@ type noticeLoop struct {
 	connected    bool
 	logged       bool      // the channel's failure was logged
 	membersAfter time.Time // when the merchants may be read again
-	// when the runs may be: endless runs of a relay make that slow
-	headsAfter time.Time
+	headsAfter   time.Time // when the runs may be: endless runs of a relay make that slow
 }
 
 // refresh issues what has changed or expired. It spends at most a twentieth of its time on reading

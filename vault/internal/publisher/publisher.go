@@ -84,8 +84,7 @@ type Config struct {
 	Lifetime time.Duration
 	// the longest time between two directories; 0 is 1 h, at most half of Lifetime
 	Reissue time.Duration
-	// results published a second at most; 0 is 2,000
-	Rate    int
+	Rate    int              // results published a second at most; 0 is 2,000
 	Workers int              // results sealed at once; 0 is GOMAXPROCS
 	Now     func() time.Time // the vault's clock
 	Logger  *slog.Logger     // nil is none

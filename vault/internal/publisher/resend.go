@@ -13,13 +13,11 @@ import (
 
 // Limits of publishing results again.
 const (
-	// results in a page while the room in RESULTS is unknown
-	minResend   = 256
+	minResend   = 256                    // results in a page while the room in RESULTS is unknown
 	maxResend   = 1 << 16                // results in a page: half a gigabyte
 	resendChunk = 512                    // results marked in one commit
 	resendLook  = 100 * time.Millisecond // between two counts of what was published
-	// without a published result, after which to give up
-	resendQuiet = 30 * time.Second
+	resendQuiet = 30 * time.Second       // without a published result, after which to give up
 )
 
 // Errors of Resend.
@@ -37,8 +35,7 @@ type Resent struct {
 	// serial of the merchant's oldest result of the last 30 days; older ones are not republished
 	Oldest uint64
 	Last   uint64 // serial of the merchant's newest result
-	// serial to go on from once the shop has read these; 0: none is left
-	Next uint64
+	Next   uint64 // serial to go on from once the shop has read these; 0: none is left
 }
 
 // Resend publishes a merchant's results again, the same bytes under the same serials: at most

@@ -29,9 +29,8 @@ const (
 	// one in so many of a merchant's results is purged at a time: single purges would cost a file
 	// each
 	purgedPart = 8
-	// at most, between two checks how full RESULTS is
-	roomEvery = 10 * time.Second
-	roomPart  = 16 // a check each time that one in so many bytes of it was published
+	roomEvery  = 10 * time.Second // at most, between two checks how full RESULTS is
+	roomPart   = 16               // a check each time that one in so many bytes of it was published
 	// between two counts of merchants' results: one reads some twenty records a merchant
 	recountWait = time.Hour
 	listWait    = time.Minute // between two counts of the merchants
@@ -52,10 +51,9 @@ type Shares struct {
 	Share uint64
 	// merchants that were over their share when RESULTS was last so full, the largest first; at
 	// most 100
-	Over []Holding
-	// results purged since the vault was unlocked, the most first; at most 100
-	Purged []Holding
-	Lost   Lost // what RESULTS lost since then
+	Over   []Holding
+	Purged []Holding // results purged since the vault was unlocked, the most first; at most 100
+	Lost   Lost      // what RESULTS lost since then
 }
 
 // Holding is a merchant and a number of its results.

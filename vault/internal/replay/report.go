@@ -26,27 +26,23 @@ type Report struct {
 	Root    string `json:"root"`    // base64, as the checkpoint says
 	From    int64  `json:"from"`    // entries [From, Through) were folded
 	Through int64  `json:"through"` //
-	// who vouches for the state before From; "" for nothing before
-	By     string `json:"by"`
-	Opened int64  `json:"opened"` // entries
+	By      string `json:"by"`      // who vouches for the state before From; "" for nothing before
+	Opened  int64  `json:"opened"`  // entries
 	// entries outside the auditor's time or without a body: verified in the tree only
-	Closed  int64 `json:"closed"`
-	Results int64 `json:"results"` // whose facts are those of their leaf
-	// statements and files that agree with the log
-	Compared int `json:"compared"`
-	// statements that say nothing about these entries
-	Not    []string         `json:"messages"`
-	Events map[string]int64 `json:"events"` // opened, by kind
+	Closed   int64            `json:"closed"`
+	Results  int64            `json:"results"`  // whose facts are those of their leaf
+	Compared int              `json:"compared"` // statements and files that agree with the log
+	Not      []string         `json:"messages"` // statements that say nothing about these entries
+	Events   map[string]int64 `json:"events"`   // opened, by kind
 	// integrity findings that the vault itself logged
 	Found map[book.Finding]uint64 `json:"found"`
 	// at Through; absent where nothing could be folded
 	Sums *Sums `json:"sums,omitempty"`
 	// index of the first entry that is wrong; -1 for none
 	First    int64     `json:"firstFinding"`
-	Findings []Finding `json:"findings"` // at most maxFindings
-	Count    int       `json:"count"`    // of all findings
-	// why entries that open were not folded
-	Gap string `json:"message,omitempty"`
+	Findings []Finding `json:"findings"`          // at most maxFindings
+	Count    int       `json:"count"`             // of all findings
+	Gap      string    `json:"message,omitempty"` // why entries that open were not folded
 }
 
 // Sums are what the payments come to, counted anew.

@@ -81,12 +81,10 @@ type Gap string
 // The gaps.
 const (
 	GapAcquirer Gap = "acquirer" // the acquirer's host has other totals
-	// the payments themselves come to something else: check the ledger
-	GapPayments Gap = "payments"
+	GapPayments Gap = "payments" // the payments themselves come to something else: check the ledger
 	// the hash total is not that of the payments: they are others; check the ledger
 	GapHash Gap = "hash"
-	// entries whose account could not be opened any more are not in the file
-	GapFile Gap = "file"
+	GapFile Gap = "file" // entries whose account could not be opened any more are not in the file
 )
 
 // Difference is one pair of sums that should be the same and are not.

@@ -12,10 +12,9 @@ import (
 // and Adjusted added.
 type Net struct {
 	Currency string `json:"currency"`
-	Gross    int64  `json:"gross"` // debits of the control totals
-	// credits of the control totals: refunds and payouts
-	Refunds int64 `json:"refunds"`
-	Returns int64 `json:"returns"` // bank entries that came back, debits less credits
+	Gross    int64  `json:"gross"`   // debits of the control totals
+	Refunds  int64  `json:"refunds"` // credits of the control totals: refunds and payouts
+	Returns  int64  `json:"returns"` // bank entries that came back, debits less credits
 	// entries that their settlement file lacks, debits less credits
 	LeftOut int64 `json:"leftOut,omitempty"`
 	// what the acquirer has more by the batches' lines, debits less credits

@@ -30,18 +30,16 @@ type Payment struct {
 	Brand     string      `json:"brand,omitempty"`
 	Method    book.Method `json:"method,omitempty"`
 	// the payment that a capture, refund or void is of, MERCHANT/ID
-	Of string `json:"of,omitempty"`
-	// the stored account that it uses, made or changed
-	Token    string `json:"token,omitempty"`
+	Of       string `json:"of,omitempty"`
+	Token    string `json:"token,omitempty"` // the stored account that it uses, made or changed
 	Captured int64  `json:"captured,omitempty"`
 	Refunded int64  `json:"refunded,omitempty"`
 	Void     string `json:"void,omitempty"`     // the void that takes it back, MERCHANT/ID
 	Standard string `json:"standard,omitempty"` // of a bank entry: WEB, PPD or CCD
 	// of a bank entry: its trace number, 15 digits
-	Entry string `json:"entry,omitempty"`
-	File  string `json:"file,omitempty"` // of a bank entry: the settlement file
-	// of a bank entry: code of the newest notice of change
-	Notice string `json:"notice,omitempty"`
+	Entry  string `json:"entry,omitempty"`
+	File   string `json:"file,omitempty"`   // of a bank entry: the settlement file
+	Notice string `json:"notice,omitempty"` // of a bank entry: code of the newest notice of change
 	Acked  bool   `json:"acknowledged,omitempty"`
 	// of a bank entry: codes of the notices that its merchant was told, oldest first
 	Notices []string `json:"notices,omitempty"`

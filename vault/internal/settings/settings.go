@@ -33,8 +33,7 @@ var Reference []byte
 
 // Settings is vault.toml. Paths in it are relative to the vault's directory.
 type Settings struct {
-	// Dir is the vault's directory, absolute; it is no key of the file.
-	Dir string `toml:"-"`
+	Dir string `toml:"-"` // Dir is the vault's directory, absolute; it is no key of the file.
 
 	Socket            string          `toml:"socket"`
 	Relays            []note.Verifier `toml:"relays"`

@@ -63,10 +63,9 @@ type Config struct {
 	// where the log must be durable before anything is sent; nil: nothing is waited for
 	Journal Journal
 	// nil while new requests may be begun, else why they wait; called often; may be nil
-	Room func() error
-	Bank *Bank // nil: bank batches cannot be settled
-	// what card batches are agreed with the acquirer by; "": ByTotals
-	Reconciliation book.Way
+	Room           func() error
+	Bank           *Bank    // nil: bank batches cannot be settled
+	Reconciliation book.Way // what card batches are agreed with the acquirer by; "": ByTotals
 	Terminals      []string // card acceptor terminals, ISO 8583 field 41, at least one
 	// times of day, since midnight UTC, at which open batches are closed by themselves; none: never
 	CloseAt []time.Duration
@@ -83,12 +82,10 @@ type Config struct {
 	Silences int
 	// how long an order waits for a line or a silent host before it is refused; 0: 1 h
 	OrderWait time.Duration
-	// how long a stop waits for answers that are outstanding; 0: 10 s
-	Drain time.Duration
-	// how long closing and settling wait for payments in flight; 0: 90 s
-	Patience time.Duration
-	Now      func() time.Time
-	Logger   *slog.Logger
+	Drain     time.Duration // how long a stop waits for answers that are outstanding; 0: 10 s
+	Patience  time.Duration // how long closing and settling wait for payments in flight; 0: 90 s
+	Now       func() time.Time
+	Logger    *slog.Logger
 }
 
 // Limits of the engine.
@@ -100,9 +97,8 @@ const (
 	// traceWait is how long a payment waits when the day's trace numbers are used up.
 	traceWait = time.Minute
 	// linePoll is how often a line that is down is checked.
-	linePoll = 100 * time.Millisecond
-	// sweepEvery is how often waiting payments are searched for late ones.
-	sweepEvery = time.Minute
+	linePoll   = 100 * time.Millisecond
+	sweepEvery = time.Minute // sweepEvery is how often waiting payments are searched for late ones.
 )
 
 // Engine moves the money of the payments that intake took. Its methods may be called concurrently;

@@ -63,9 +63,8 @@ type section struct {
 	RefundsByReference bool    `json:"refunds-by-reference"`
 	Answers            answers `json:"answers,omitzero"`
 	// of files without Answers: codes of an answered reversal that stand
-	Undone []string `json:"undone,omitempty"`
-	// codes of a 0510 that say that totals were compared
-	Compared []string `json:"compared"`
+	Undone   []string `json:"undone,omitempty"`
+	Compared []string `json:"compared"` // codes of a 0510 that say that totals were compared
 }
 
 // header is the length before a message.
@@ -127,10 +126,9 @@ type messages struct {
 }
 
 type message struct {
-	Request string `json:"request"` // message type
-	// when it is repeated; of a capture and a reversal
-	Repeat string `json:"repeat,omitempty"`
-	Answer string `json:"answer"` // message type
+	Request string `json:"request"`          // message type
+	Repeat  string `json:"repeat,omitempty"` // when it is repeated; of a capture and a reversal
+	Answer  string `json:"answer"`           // message type
 	// processing code; a reversal has its original's, a reconciliation none
 	Processing string            `json:"processing,omitempty"`
 	Constants  map[string]string `json:"constants,omitempty"` // field number to value

@@ -25,9 +25,8 @@ const (
 
 // Oddity is something that the host sent and should not have.
 type Oddity struct {
-	Kind OddityKind
-	// for a person; of what the host sent, only digits of a type and a trace number
-	Detail string
+	Kind   OddityKind
+	Detail string // for a person; of what the host sent, only digits of a type and a trace number
 }
 
 // remembered is how many of the last requests a client remembers, to recognise late answers.

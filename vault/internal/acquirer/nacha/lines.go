@@ -19,8 +19,7 @@ func (r records) at(i int) []byte { return r.data[i*recordBytes : (i+1)*recordBy
 // Bytes before and after a file's records that are ignored.
 const (
 	byteOrderMark = "\xef\xbb\xbf"
-	// blanks, line ends, Ctrl-Z, and the zeros that fill a block
-	emptyAtEnd = " \t\r\n\x1a\x00"
+	emptyAtEnd    = " \t\r\n\x1a\x00" // blanks, line ends, Ctrl-Z, and the zeros that fill a block
 )
 
 // split returns the padded records. The caller clears them, even with an error.

@@ -94,11 +94,10 @@ func blank(text string) bool {
 
 // Plan is a file to be written.
 type Plan struct {
-	Bank Bank
-	// by the bank's clock, to the minute
-	Created  time.Time
-	Modifier byte    // distinguishes the files of one day: A to Z, then 0 to 9
-	Batches  []Batch // at least one
+	Bank     Bank
+	Created  time.Time // by the bank's clock, to the minute
+	Modifier byte      // distinguishes the files of one day: A to Z, then 0 to 9
+	Batches  []Batch   // at least one
 }
 
 // Batch is the entries of one company, class and date; all are debits or all are credits. (batch
@@ -114,10 +113,9 @@ type Batch struct {
 
 // Entry is one movement of money. (entry detail record)
 type Entry struct {
-	// 15 digits: the file's ODFI and a sequence number, ascending in a batch
-	Trace  string
-	Credit bool  // to the account; else from it
-	Amount int64 // cents, 1 to 9,999,999,999
+	Trace  string // 15 digits: the file's ODFI and a sequence number, ascending in a batch
+	Credit bool   // to the account; else from it
+	Amount int64  // cents, 1 to 9,999,999,999
 	// at most 15 printable ASCII characters: the company's name of this payment; no account data
 	Identification string
 	Bank           *account.Bank // used until Writer.Add returns

@@ -55,14 +55,12 @@ type Left struct {
 
 // Answer is a bank's file of answers.
 type Answer struct {
-	Digest string // hex SHA-256 of the file's bytes
-	// date and minute of the header, by the bank's clock, given as UTC
-	Created     time.Time
-	Origin      string // who made the file: immediate origin, trimmed
-	Destination string // whom it is for: immediate destination, trimmed
-	// in the file's order; an entry may be answered more than once
-	Items []Item
-	Left  []Left // in the file's order
+	Digest      string    // hex SHA-256 of the file's bytes
+	Created     time.Time // date and minute of the header, by the bank's clock, given as UTC
+	Origin      string    // who made the file: immediate origin, trimmed
+	Destination string    // whom it is for: immediate destination, trimmed
+	Items       []Item    // in the file's order; an entry may be answered more than once
+	Left        []Left    // in the file's order
 }
 
 // Read reads a file of returns, notices of change and acknowledgements, of at most 64 MiB. It
