@@ -209,6 +209,7 @@ func (t *collector) follow(s Step, of about) error {
 	return t.remember(s.State, p)
 }
 
+// Encode writes the story's file.
 func (s *Story) Encode() ([]byte, error) {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
