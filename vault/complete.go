@@ -19,7 +19,8 @@ import (
 const (
 	// completeTimeout bounds what a shell waits for the daemon when somebody presses the tab key.
 	completeTimeout = time.Second
-	maxCompleted    = 200 // maxCompleted is the most payments that a shell is given to choose from.
+	// maxCompleted is the most payments that a shell is given to choose from.
+	maxCompleted = 200
 )
 
 // lister asks the daemon for what a word that begins with prefix may go on to: the values, each

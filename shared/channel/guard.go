@@ -19,8 +19,9 @@ const (
 	maxInfo = 32 << 10
 	// maxLine bounds the control lines of messages: our subject and reply subject have under 300
 	// bytes.
-	maxLine      = 4 << 10
-	maxErrorLine = 1 << 10 // maxErrorLine bounds an -ERR line, which is logged.
+	maxLine = 4 << 10
+	// maxErrorLine bounds an -ERR line, which is logged.
+	maxErrorLine = 1 << 10
 	// maxIncoming bounds a message with its header, in bytes: the largest bag in base64.
 	maxIncoming = 3 << 19
 	// controlBurst and controlRate bound the lines that are no messages: at once, and a second. A

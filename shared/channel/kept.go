@@ -11,7 +11,8 @@ const (
 	// maxListed bounds the results listed: their subjects, of at most 94 bytes, fit an answer
 	// within the guard's limits.
 	maxListed = 10_000
-	beyondAll = 1 << 30 // beyondAll is an offset beyond any list, to get only its length.
+	// beyondAll is an offset beyond any list, to get only its length.
+	beyondAll = 1 << 30
 )
 
 // Kept is what RESULTS holds of one merchant, as the broker says.

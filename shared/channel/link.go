@@ -32,7 +32,8 @@ type link struct {
 	nc     *nats.Conn
 	pair   nkeys.KeyPair
 	logger *slog.Logger
-	epoch  atomic.Uint64 // epoch grows with each lost and each new connection.
+	// epoch grows with each lost and each new connection.
+	epoch atomic.Uint64
 
 	folded *folded.Lines // of logger: a broker can cause any number of them
 

@@ -13,7 +13,8 @@ import (
 const (
 	// relayInFlight bounds a relay's bags under way: a window is at most 8 (specification 8).
 	relayInFlight = 32
-	watchEvery    = 2 * time.Second // watchEvery is how old the state of Ready may be.
+	// watchEvery is how old the state of Ready may be.
+	watchEvery = 2 * time.Second
 )
 
 // Relay is the relay's side of the channel: it writes bags and reads results and notices. Safe for

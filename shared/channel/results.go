@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	maxResults = 100 // maxResults is the most results of one answer (specification 6).
+	// maxResults is the most results of one answer (specification 6).
+	maxResults = 100
 	// getBatch is the most messages of one read; a multi-subject read may have 1,024.
 	getBatch = 1000
 )

@@ -9,8 +9,9 @@ import (
 
 const (
 	// resultsAge is how long results stay readable (specification 7 and 8).
-	resultsAge  = 30 * 24 * time.Hour
-	noticesKept = 100 // noticesKept is how many of each notice stay (specification 8).
+	resultsAge = 30 * 24 * time.Hour
+	// noticesKept is how many of each notice stay (specification 8).
+	noticesKept = 100
 	// maxStored is the largest stored message: [MaxMessage] and a publish's headers.
 	maxStored       = MaxMessage + 4096
 	duplicateWindow = 2 * time.Minute

@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	showAfter = time.Second // showAfter is how long work may take before a terminal shows a bar.
+	// showAfter is how long work may take before a terminal shows a bar.
+	showAfter = time.Second
 	// sayEvery is after how long, and then how often, a line says how far work is where there is no
 	// terminal.
 	sayEvery = 5 * time.Second

@@ -16,11 +16,14 @@ import (
 )
 
 const (
-	defaultWidth = 80 // defaultWidth is how wide tables are where there is no terminal, in columns.
-	minWidth     = 40 // minWidth is the narrowest that they are made.
+	// defaultWidth is how wide tables are where there is no terminal, in columns.
+	defaultWidth = 80
+	// minWidth is the narrowest that they are made.
+	minWidth = 40
 	// gap stands between columns, and before what a row goes on with on its next line.
-	gap     = 2
-	minFold = 16 // minFold is the narrowest column whose cells are folded, in columns.
+	gap = 2
+	// minFold is the narrowest column whose cells are folded, in columns.
+	minFold = 16
 )
 
 // Row writes one line of a table.

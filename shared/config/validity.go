@@ -11,9 +11,11 @@ import (
 const (
 	// NearEnd is how long before its end a certificate is reported: a month is long enough to have
 	// one issued by hand.
-	NearEnd  = 30 * 24 * time.Hour
-	LastWeek = 7 * 24 * time.Hour // LastWeek is when that becomes an error in the log.
-	logEvery = 24 * time.Hour     // logEvery is how often that is logged again.
+	NearEnd = 30 * 24 * time.Hour
+	// LastWeek is when that becomes an error in the log.
+	LastWeek = 7 * 24 * time.Hour
+	// logEvery is how often that is logged again.
+	logEvery = 24 * time.Hour
 )
 
 // Validity is until when something that a configuration names is good.

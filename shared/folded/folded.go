@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	span = time.Hour // span is how long lines of one kind are counted together.
+	// span is how long lines of one kind are counted together.
+	span = time.Hour
 	// inFull is how many lines of a kind are written in each span; further ones are counted.
 	inFull = 10
 	// counted is the text of the line that says how many there were.

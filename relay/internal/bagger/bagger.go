@@ -25,7 +25,8 @@ import (
 // Errors of [Bagger.Submit]. After any of them but ErrClosed the envelope may still be stored: post
 // it again.
 var (
-	ErrFull = errors.New("the channel is full") // ErrFull is returned when the channel has no room.
+	// ErrFull is returned when the channel has no room.
+	ErrFull = errors.New("the channel is full")
 	// ErrUnavailable is returned when the channel cannot be reached, or too much is waiting.
 	ErrUnavailable = errors.New("the channel is unavailable")
 	// ErrUnknown is returned when ctx ended, or the relay stopped, before the durable ack.

@@ -33,8 +33,9 @@ const (
 	// own.
 	leastConfigured = 64 << 10
 	// leastStream is the least that ENVELOPES may hold.
-	leastStream    = 4 << 20
-	shownMerchants = 20 // shownMerchants is how many merchants a report names, most bytes first.
+	leastStream = 4 << 20
+	// shownMerchants is how many merchants a report names, most bytes first.
+	shownMerchants = 20
 )
 
 // usable is what merchants may have together.

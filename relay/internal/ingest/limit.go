@@ -88,8 +88,9 @@ func address(remote string) netip.Prefix {
 
 const (
 	// siteBits is the prefix length of an IPv6 site (RFC 6177): 65,536 of address's prefixes.
-	siteBits  = 48
-	siteRates = 16 // siteRates is how many times an address's rate a site has.
+	siteBits = 48
+	// siteRates is how many times an address's rate a site has.
+	siteRates = 16
 )
 
 // siteOf returns the site of an address: for IPv6 the /48 around it. Connections and slots count

@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	guardEvery = time.Second // guardEvery is how often the broker's health and room are checked.
+	// guardEvery is how often the broker's health and room are checked.
+	guardEvery = time.Second
 	// sickLooks: after so many checks in a row a sick broker with room on its volume will not
 	// recover.
 	sickLooks = 5

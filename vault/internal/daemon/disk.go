@@ -27,7 +27,8 @@ const (
 	// destruction of keys.
 	reservePart = 20 // a twentieth: 5 percent
 	reserveMost = 1 << 30
-	warnAt      = 2 // warnAt is how many reserves are left when the status begins to warn.
+	// warnAt is how many reserves are left when the status begins to warn.
+	warnAt = 2
 )
 
 // guarded is a directory that the vault writes to.

@@ -43,9 +43,10 @@ type Directory struct {
 	current           *segment          // begun by this process; nil: the next message begins one
 	currentGeneration uint64            // the generation of open
 	newest            map[uint64]latest // by generation
-	damaged           map[string]string // damaged segments and their generation's directories
-	sizes             map[string]int64  // segments and how long they were when Room was asked
-	lastErr           error             // what the last Append failed with
+	// damaged segments and their generation's directories
+	damaged map[string]string
+	sizes   map[string]int64 // segments and how long they were when Room was asked
+	lastErr error            // what the last Append failed with
 }
 
 type latest struct {

@@ -54,8 +54,9 @@ type Config struct {
 	// nothing.
 	Strange bool
 	// Tell commits a finding; may be nil.
-	Tell  func(ctx context.Context, f book.IntegrityFound) error
-	Retry time.Duration // Retry is the wait after a failure of the place; 0: 250 ms.
+	Tell func(ctx context.Context, f book.IntegrityFound) error
+	// Retry is the wait after a failure of the place; 0: 250 ms.
+	Retry time.Duration
 	// Look is how often the place is compared with what was appended to it; 0: 30 s.
 	Look time.Duration
 	// Survey is how long the place is read before it is trusted; 0: 1 s. What is found missing

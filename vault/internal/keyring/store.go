@@ -47,7 +47,8 @@ const (
 	bytesV1     = slotsAt + areaBytes
 	storeBytes  = slotsAt + copies*areaBytes
 
-	markEvery = 5 * time.Minute // markEvery bounds how far the mark lags behind the trusted clock.
+	// markEvery bounds how far the mark lags behind the trusted clock.
+	markEvery = 5 * time.Minute
 )
 
 type slotState byte

@@ -18,7 +18,8 @@ import (
 // Formats of the file, which it keeps in clear (meta/format).
 const (
 	formatPrefix = "nightdrop/ledger/v"
-	formatNumber = 3 // formatNumber is of the format that this build writes and opens.
+	// formatNumber is of the format that this build writes and opens.
+	formatNumber = 3
 	format       = formatPrefix + "3"
 	// formatV2 had one multiset hash over all records in its head, and none over most indexes.
 	formatV2 = formatPrefix + "2"

@@ -41,7 +41,8 @@ var (
 	// ErrUnknownOutcome is returned when a commit failed: it may have happened. The ledger commits
 	// no more; the process must exit and open the ledger again.
 	ErrUnknownOutcome = errors.New("a commit failed and may have happened: the vault must stop and be started again")
-	ErrClosed         = errors.New("the ledger is closed") // ErrClosed is returned after Close.
+	// ErrClosed is returned after Close.
+	ErrClosed = errors.New("the ledger is closed")
 )
 
 // Keys wraps the ledger's keys and signs; *keyring.Ring is one.

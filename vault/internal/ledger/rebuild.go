@@ -32,10 +32,12 @@ type RebuildOptions struct {
 	// free returns a volume's free bytes, step is called before each durable step; for tests.
 	free func(dir string) (uint64, error)
 	step func(name string) error
-	link func(from, to string) error // link gives a file another name; os.Link when nil.
+	// link gives a file another name; os.Link when nil.
+	link func(from, to string) error
 	// chunk is how many entries or records one transaction takes; rebuildChunk when 0.
 	chunk int64
-	every time.Duration // every is how often Progress is called; progressEvery when 0.
+	// every is how often Progress is called; progressEvery when 0.
+	every time.Duration
 }
 
 // Rebuilt is what Rebuild did.

@@ -33,7 +33,8 @@ var Reference []byte
 
 // Settings is vault.toml. Paths in it are relative to the vault's directory.
 type Settings struct {
-	Dir string `toml:"-"` // Dir is the vault's directory, absolute; it is no key of the file.
+	// Dir is the vault's directory, absolute; it is no key of the file.
+	Dir string `toml:"-"`
 
 	Socket            string          `toml:"socket"`
 	Relays            []note.Verifier `toml:"relays"`

@@ -97,8 +97,9 @@ const (
 	// traceWait is how long a payment waits when the day's trace numbers are used up.
 	traceWait = time.Minute
 	// linePoll is how often a line that is down is checked.
-	linePoll   = 100 * time.Millisecond
-	sweepEvery = time.Minute // sweepEvery is how often waiting payments are searched for late ones.
+	linePoll = 100 * time.Millisecond
+	// sweepEvery is how often waiting payments are searched for late ones.
+	sweepEvery = time.Minute
 )
 
 // Engine moves the money of the payments that intake took. Its methods may be called concurrently;
